@@ -1,0 +1,185 @@
+"""Settings: the only reader of the environment and of `$RETAIL_HOME/settings.toml`."""
+
+import os
+import re
+import tomllib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from retail_platform.errors import ConfigurationError
+
+SOURCE_SCHEMES = ("mysql", "postgresql")
+
+
+class Settings(BaseSettings):
+    """What can be set, each as `RETAIL_<NAME>` in the environment or `<name>` in settings.toml.
+
+    Attributes:
+        home: Folder of the lake, the embedded database, Dagster's records and settings.toml.
+        env: Where the platform runs.
+        engine: What runs the models.
+        source_url: The OLTP database, `mysql://user:password@host:port/database` or
+            `postgresql://...`; the embedded PostgreSQL where unset. A secret.
+        first_month: The first month of the monthly tables; earlier rows go to quarantine.
+        refresh_months: How many months, the running one included, a nightly run refreshes.
+        memory_limit: What the engine may hold in memory before it spills to disk.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)
+
+    home: Path = Path(".retail")
+    env: Literal["embedded"] = "embedded"
+    engine: Literal["duckdb"] = "duckdb"
+    source_url: SecretStr | None = None
+    first_month: str = "2003-01"
+    refresh_months: int = 2
+    memory_limit: str = "1GB"
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("source_url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and urlparse(url.get_secret_value()).scheme not in SOURCE_SCHEMES:
+            raise ValueError(f"must start with {' or '.join(f'{s}://' for s in SOURCE_SCHEMES)}")
+        return url
+
+    @field_validator("first_month")
+    @classmethod
+    def _past_month(cls, month: str) -> str:
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+            raise ValueError("must be a month, YYYY-MM")
+        if date.fromisoformat(f"{month}-01") > datetime.now(UTC).date():
+            raise ValueError("must not be in the future")
+        return month
+
+    @field_validator("refresh_months")
+    @classmethod
+    def _positive(cls, months: int) -> int:
+        if not 1 <= months <= 120:
+            raise ValueError("must be between 1 and 120")
+        return months
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _size(cls, limit: str) -> str:
+        if not re.fullmatch(r"[1-9]\d*\s?(MB|GB|MiB|GiB)", limit):
+            raise ValueError("must be a size such as 800MB or 4GB")
+        return limit
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then settings.toml."""
+        home = init_settings.init_kwargs.get("home")  # type: ignore[attr-defined]
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, settings_file(home)),
+        )
+
+    @property
+    def settings_file(self) -> Path:
+        """Where these settings can be changed."""
+        return settings_file(self.home)
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its runs and events."""
+        return self.home / "dagster"
+
+
+def settings_file(home: Path | None = None) -> Path:
+    """`settings.toml` of `home` (default: `$RETAIL_HOME`, then `./.retail`)."""
+    return Path(home or os.environ.get("RETAIL_HOME") or ".retail").expanduser() / "settings.toml"
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Args:
+        home: Instead of `RETAIL_HOME`.
+
+    Raises:
+        ConfigurationError: A value is unknown or impossible, or settings.toml is corrupt. The
+            message names the setting and what is allowed, and never a secret.
+    """
+    _refuse_unknown_variables()
+    arguments: dict[str, Any] = {} if home is None else {"home": home}
+    try:
+        return Settings(**arguments)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{settings_file(home)} is not valid TOML: {error}; mend or delete it"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{settings_file(home)} cannot be read: {error}") from error
+    except ValidationError as error:
+        # Only names and rules are repeated, never the value: it may be a secret.
+        lines = [_explain(problem) for problem in error.errors(include_input=False)]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def write_setting(home: Path, name: str, value: str) -> None:
+    """Sets one text setting in settings.toml and keeps the others.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    path = settings_file(home)
+    line = f'{name} = "{value}"'
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = [old for old in kept if not re.match(rf"\s*{name}\s*=", old)] + [line]
+        draft = path.with_suffix(".tmp")
+        draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt RETAIL_ variable is refused, because it would silently have no effect."""
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith("RETAIL_")
+        and name.removeprefix("RETAIL_").lower() not in Settings.model_fields
+    )
+    if unknown:
+        raise ConfigurationError(
+            f"unknown {', '.join(unknown)} in the environment; the settings are "
+            + ", ".join(f"RETAIL_{name.upper()}" for name in Settings.model_fields)
+        )
+
+
+def _explain(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return f"unknown setting {name!r} in settings.toml; the settings are {known}"
+    if problem["type"] == "literal_error":
+        allowed = problem["ctx"]["expected"]
+        return f"{name} (RETAIL_{name.upper()}): allowed: {allowed}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{name} (RETAIL_{name.upper()}): {message}"
