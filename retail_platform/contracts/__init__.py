@@ -1,0 +1,1 @@
+"""Tables as data: contracts read from `sql/**/schema.yml`, and lineage. No Dagster here."""

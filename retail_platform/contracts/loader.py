@@ -1,0 +1,189 @@
+"""Reads the contracts: `sql/<layer>/schema.yml` and the SQL file beside it for every table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from retail_platform.contracts.model import Table
+from retail_platform.contracts.sql import referenced_tables
+from retail_platform.errors import ConfigurationError
+
+LAYERS = ("raw", "star")
+"""In the order in which they are built."""
+
+QUARANTINE = "quarantine"
+"""The one table without SQL: the rows of monthly source tables that have no usable month."""
+
+
+def sql_folder() -> Path:
+    """The folder `sql/`: inside the package where it is installed, at the root of a checkout."""
+    packaged = Path(__file__).parents[1] / "sql"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "sql"
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """All tables, in the order of their layers and files.
+
+    Attributes:
+        tables: By name.
+    """
+
+    tables: dict[str, Table]
+
+    def table(self, name: str) -> Table:
+        """The contract of `name`, which may be qualified by its layer.
+
+        Raises:
+            ConfigurationError: There is no such table; the message lists those there are.
+        """
+        layer, _, bare = name.rpartition(".")
+        table = self.tables.get(bare)
+        if table is None or (layer and table.layer != layer):
+            raise ConfigurationError(
+                f"unknown table {name!r}; the tables are {', '.join(sorted(self.tables))}"
+            )
+        return table
+
+    def layer(self, layer: str) -> tuple[Table, ...]:
+        """The tables of one layer, every table after those of the layer that it reads."""
+        graph = {
+            table.name: self.inputs(table) - {table.name}
+            for table in self.tables.values()
+            if table.layer == layer
+        }
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise ConfigurationError(
+                f"tables of sql/{layer} read each other in a circle: {' -> '.join(error.args[1])}"
+            ) from error
+        # Facts come last, so that a reader never sees a fact without its dimensions.
+        return tuple(
+            sorted(
+                (self.tables[name] for name in order if name in graph),
+                key=lambda table: table.name.startswith("fact_"),
+            )
+        )
+
+    def inputs(self, table: Table) -> set[str]:
+        """The lake tables that the model of `table` reads; its own name means its last snapshot."""
+        return set(self._inputs.get(table.name, frozenset()))
+
+    @cached_property
+    def _inputs(self) -> dict[str, frozenset[str]]:
+        return {
+            table.name: frozenset(self._resolve(table))
+            for table in self.tables.values()
+            if table.layer != "raw"
+        }
+
+    def _resolve(self, table: Table) -> Iterator[str]:
+        for name in referenced_tables(table.sql):
+            try:
+                yield self.table(name).name
+            except ConfigurationError as error:
+                raise ConfigurationError(f"sql/{table.sql_path} reads an {error}") from None
+
+
+@lru_cache(maxsize=4)
+def load_contracts(folder: Path | None = None) -> Contracts:
+    """Reads and validates every contract under `folder` (default: the project's `sql/`).
+
+    Raises:
+        ConfigurationError: A schema.yml or an SQL file is missing, malformed, or disagrees with
+            the other; the message names the file and the field.
+    """
+    root = folder or sql_folder()
+    tables: dict[str, Table] = {}
+    for layer in LAYERS:
+        for table in _read_layer(root, layer):
+            if table.name in tables:
+                raise ConfigurationError(
+                    f"sql/{layer}/schema.yml: table {table.name!r} also stands in layer "
+                    f"{tables[table.name].layer!r}; names are unique over all layers"
+                )
+            tables[table.name] = table
+    contracts = Contracts(tables)
+    for table in tables.values():
+        _check_references(contracts, table)
+    for layer in LAYERS:
+        contracts.layer(layer)  # also proves that no tables read each other in a circle
+    return contracts
+
+
+def _read_layer(root: Path, layer: str) -> Iterator[Table]:
+    path = root / layer / "schema.yml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"sql/{layer}/schema.yml cannot be read: {error}") from error
+    undeclared = {file.stem for file in (root / layer).glob("*.sql")} - set(document["tables"])
+    if undeclared:
+        raise ConfigurationError(
+            f"sql/{layer}/schema.yml lacks the contract of {', '.join(sorted(undeclared))}: "
+            "every SQL file there needs one"
+        )
+    for name, entry in document["tables"].items():
+        yield _read_table(root, layer, name, entry)
+
+
+def _read_table(root: Path, layer: str, name: str, entry: dict[str, Any]) -> Table:
+    where = f"sql/{layer}/schema.yml, table {name}"
+    sql_path = f"{layer}/{name}.sql"
+    try:
+        sql = "" if name == QUARANTINE else (root / sql_path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{where}: sql/{sql_path} cannot be read: {error}") from error
+    columns = [{"name": key, **value} for key, value in entry.pop("columns", {}).items()]
+    rules = [{"name": key, **value} for key, value in entry.pop("rules", {}).items()]
+    fields = {
+        **entry,
+        "layer": layer,
+        "name": name,
+        "columns": columns,
+        "rules": rules,
+        "sql": sql,
+        "sql_path": sql_path,
+    }
+    unknown = sorted(set(fields) - set(Table.__dataclass_fields__))
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown {', '.join(unknown)}; a table has "
+            f"{', '.join(Table.__dataclass_fields__)}"
+        )
+    try:
+        return TypeAdapter(Table).validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{where}: {place}: {first['msg']}") from error
+
+
+def _check_references(contracts: Contracts, table: Table) -> None:
+    """Every name that a contract uses exists."""
+    where = f"sql/{table.layer}/schema.yml, table {table.name}"
+
+    def columns_exist(of: Table, names: tuple[str, ...], what: str) -> None:
+        missing = [name for name in names if name not in of.column_names]
+        if missing:
+            raise ConfigurationError(
+                f"{where}: {what} names {', '.join(missing)}, which {of.name} lacks"
+            )
+
+    columns_exist(table, table.primary_key, "primary_key")
+    if table.partition:
+        columns_exist(table, (table.partition.column, table.partition.date), "partition")
+    for key in table.foreign_keys:
+        columns_exist(table, key.columns, "a foreign key")
+        columns_exist(contracts.table(key.table), key.to_columns, "a foreign key")
+    if table.reconciles_with and not (
+        set(table.measures) <= set(contracts.table(table.reconciles_with).measures)
+    ):
+        raise ConfigurationError(f"{where}: measures must stand in {table.reconciles_with} too")

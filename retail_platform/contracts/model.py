@@ -1,0 +1,121 @@
+"""A table as data: what `schema.yml` says beside the table's SQL.
+
+Plain frozen dataclasses, so that an engine run can carry a contract as JSON to where neither
+YAML nor pydantic is installed. Reading and validating the files is `contracts.loader`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """What a failed check does: `error` stops publication, `warn` is only reported."""
+
+    ERROR = "error"
+    WARN = "warn"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: snake_case.
+        type: `int`, `bigint`, `double`, `boolean`, `string`, `binary`, `date`, `timestamp`
+            (UTC, microseconds) or `decimal(p,s)`.
+        description: One sentence for the reader of the catalog.
+        nullable: Whether NULL is allowed.
+        accepted_values: The only values allowed besides NULL; empty means any.
+        min: Smallest allowed value, as an SQL literal without quotes.
+        max: Largest allowed value, as an SQL literal without quotes.
+    """
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = True
+    accepted_values: tuple[str, ...] = ()
+    min: str | None = None
+    max: str | None = None
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """Values of `columns`, where none is NULL, exist in the key `to_columns` of `table`."""
+
+    columns: tuple[str, ...]
+    table: str
+    to_columns: tuple[str, ...]
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A business rule: `sql` (Spark SQL, portable subset) returns the rows that offend it."""
+
+    name: str
+    description: str
+    sql: str
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True)
+class MonthPartition:
+    """The table is partitioned by `column`, the first day of the month of `date`."""
+
+    column: str
+    date: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of one lake table.
+
+    Attributes:
+        layer: `raw`, `star` or `ml`: the folder under `sql/` and the namespace in the lake.
+        name: Unique over all layers.
+        description: What the table is for.
+        grain: What one row is.
+        columns: In the order in which they are stored.
+        primary_key: Columns that identify a row.
+        sql: The model (Spark SQL) or, in `raw`, the extraction query (MySQL dialect).
+        sql_path: Where `sql` was read from, relative to the folder `sql/`.
+        partition: Set for a table that is stored and built by month.
+        foreign_keys: References to other tables.
+        rules: Business rules.
+        min_rows: Fewer rows than this fail the audit.
+        optional: `raw` only: a source without this table gives an empty one.
+        measures: Named aggregates (Spark SQL) by which the table is reconciled.
+        reconciles_with: The table whose measures of the same names must be equal, month by
+            month; `raw` tables reconcile with their source and leave it empty.
+        freshness_hours: How old the last materialization may be.
+    """
+
+    layer: str
+    name: str
+    description: str
+    grain: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    sql: str = ""
+    sql_path: str = ""
+    partition: MonthPartition | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    min_rows: int = 0
+    optional: bool = False
+    measures: dict[str, str] = field(default_factory=dict)
+    reconciles_with: str | None = None
+    freshness_hours: float = 36.0
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns' names in stored order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; `KeyError` where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

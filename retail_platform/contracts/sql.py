@@ -1,0 +1,52 @@
+"""What a model's SQL says: the tables it reads, its lineage, and its text for another engine."""
+
+from functools import lru_cache
+
+import sqlglot
+from sqlglot import exp
+
+from retail_platform.errors import ConfigurationError
+
+MODEL_DIALECT = "spark"
+"""Models, measures and rules are written in Spark SQL, in the subset that DuckDB shares."""
+
+
+def parse(sql: str, dialect: str = MODEL_DIALECT) -> exp.Expression:
+    """Parses one statement.
+
+    Raises:
+        ConfigurationError: It is not valid SQL of that dialect; the message shows where.
+    """
+    try:
+        return sqlglot.parse_one(sql, dialect=dialect)
+    except sqlglot.errors.ParseError as error:
+        first = error.errors[0]
+        raise ConfigurationError(
+            f"malformed SQL at line {first['line']}, column {first['col']}: "
+            f"{first['description']} near {first['highlight']!r}"
+        ) from error
+
+
+@lru_cache(maxsize=512)
+def referenced_tables(sql: str) -> frozenset[str]:
+    """The tables that a statement reads, as written (`raw.orders` or `orders`), without its CTEs."""
+    tree = parse(sql)
+    ctes = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
+    return frozenset(
+        ".".join(part for part in (table.db, table.name) if part)
+        for table in tree.find_all(exp.Table)
+        if table.db or table.name not in ctes
+    )
+
+
+@lru_cache(maxsize=512)
+def to_duckdb(sql: str) -> str:
+    """The statement as DuckDB runs it.
+
+    A CAST of the model stays strict: Spark's ANSI mode raises on a bad value, and so must DuckDB,
+    whereas sqlglot takes Spark's CAST for a lenient one.
+    """
+    tree = parse(sql)
+    for cast in list(tree.find_all(exp.TryCast)):
+        cast.replace(exp.Cast(this=cast.this, to=cast.to))
+    return tree.sql(dialect="duckdb")
