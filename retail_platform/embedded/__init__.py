@@ -1,0 +1,1 @@
+"""Starts and stops what a laptop lacks: a PostgreSQL with pgvector."""

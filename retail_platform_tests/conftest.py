@@ -1,0 +1,46 @@
+"""Servers that the whole test run shares, and a fresh database of them for each test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from retail_platform.embedded.postgres import EmbeddedPostgres
+from retail_platform_tests.servers import (
+    MariaDB,
+    mariadb_server,
+    mariadbd_path,
+    postgres_server,
+)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A running MariaDB."""
+    if mariadbd_path() is None:
+        pytest.skip("mariadbd is not installed; install the system's mariadb-server")
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL with pgvector."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_url(mariadb: MariaDB) -> str:
+    """The URL of a fresh, empty MariaDB database."""
+    return mariadb.create_database(_fresh_name())
+
+
+@pytest.fixture
+def postgres_url(postgres: EmbeddedPostgres) -> str:
+    """The URL of a fresh, empty PostgreSQL database."""
+    return postgres.ensure_database(_fresh_name())
+
+
+def _fresh_name() -> str:
+    return f"test_{uuid.uuid4().hex[:12]}"
