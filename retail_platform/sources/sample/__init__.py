@@ -1,0 +1,1 @@
+"""A classicmodels database to learn and test with: generated, or imported from Online Retail."""
