@@ -1,9 +1,13 @@
-"""Raw tables made up for a test."""
+"""Raw tables made up for a test, and their rows as a source gives them."""
 
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from retail_platform.contracts.model import Column, MonthPartition, Table
+from retail_platform.sources.database import Source
+from retail_platform.sources.query import SourceQuery
 
 
 def table(sql: str, name: str = "things", **changes: Any) -> Table:
@@ -15,3 +19,16 @@ def table(sql: str, name: str = "things", **changes: Any) -> Table:
 
 
 MONTHLY = MonthPartition(column="month", date="day")
+
+
+def prepared(source: Source, sql: str, **changes: Any) -> SourceQuery:
+    """The query of `table(sql, **changes)`, whose tables the source has."""
+    query = source.prepare(table(sql, **changes))
+    assert query is not None
+    return query
+
+
+def read(source: Source, sql: str, schema: pa.Schema | None = None) -> list[dict[str, Any]]:
+    """All rows that a statement gives."""
+    with source.stream(sql, "things", schema) as rows:
+        return rows.read_all().to_pylist()

@@ -1,6 +1,7 @@
 """A MariaDB source: what is found, what is read exactly, and what is refused with a remedy."""
 
 import socket
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -16,25 +17,15 @@ from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source, open_source
 from retail_platform.sources.query import SourceQuery
 from retail_platform_tests.sources.conftest import Run
-from retail_platform_tests.sources.tables import MONTHLY, table
+from retail_platform_tests.sources.tables import MONTHLY, prepared, read, table
 
 FIRST, END = date(2003, 1, 1), date(2005, 1, 1)
 
 
-def prepared(source: Source, *args: object, **kwargs: object) -> SourceQuery:
-    query = source.prepare(table(*args, **kwargs))  # type: ignore[arg-type]
-    assert query is not None
-    return query
-
-
-def read(source: Source, sql: str, schema: pa.Schema | None = None) -> list[dict[str, object]]:
-    with source.stream(sql, "things", schema) as rows:
-        return rows.read_all().to_pylist()
-
-
 @pytest.fixture
-def source(mysql_url: str) -> Source:
-    return open_source(mysql_url)
+def source(mysql_url: str) -> Iterator[Source]:
+    with open_source(mysql_url) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -310,8 +301,8 @@ def test_a_constant_null_stands_in_for_a_column_that_the_source_lacks(
     query = prepared(
         source, "SELECT id, NULL AS credit FROM things", id="int", credit="decimal(10,2)"
     )
-    schema = pa.schema([("id", pa.int32()), ("credit", pa.decimal128(10, 2))])
-    assert read(source, query.rows(), schema) == [{"id": 1, "credit": None}]
+    types: dict[str, pa.DataType] = {"id": pa.int32(), "credit": pa.decimal128(10, 2)}
+    assert read(source, query.rows(), pa.schema(types)) == [{"id": 1, "credit": None}]
 
 
 def test_a_value_that_overflows_the_contract_is_refused(in_mysql: Run, source: Source) -> None:
@@ -331,7 +322,7 @@ def test_bytes_that_are_no_text_are_refused_before_they_are_read(
 
 def test_a_panic_of_the_reader_is_an_error_like_others(in_mysql: Run, source: Source) -> None:
     in_mysql("CREATE TABLE things (v DATE)", "INSERT INTO things VALUES ('0000-00-00')")
-    with pytest.raises(SourceError, match="things cannot be read from .*out of range"):
+    with pytest.raises(SourceError, match=r"things cannot be read from .*out of range"):
         read(source, "SELECT v FROM things")
 
 
@@ -359,13 +350,14 @@ def test_a_connection_lost_midway_is_an_error_and_not_the_end(
             for (number,) in cursor.fetchall():
                 cursor.execute(f"KILL {number}")
 
-    with (
-        pytest.raises(SourceError, match="things cannot be read from .*run again"),
-        source.stream(query.rows(), "things") as rows,
-    ):
-        rows.read_next_batch()
-        kill_the_reader()
-        rows.read_all()
+    def read_on() -> None:
+        with source.stream(query.rows(), "things") as rows:
+            rows.read_next_batch()
+            kill_the_reader()
+            rows.read_all()
+
+    with pytest.raises(SourceError, match=r"things cannot be read from .*run again"):
+        read_on()
 
 
 def test_the_consumers_own_error_passes_through(in_mysql: Run, source: Source) -> None:
@@ -378,19 +370,19 @@ def test_duckdb_reads_the_stream_and_its_failure_stays_ours(in_mysql: Run, sourc
     import duckdb
 
     in_mysql("CREATE TABLE things (v DATE)", "INSERT INTO things VALUES ('2004-01-01')")
-    connection = duckdb.connect()
-    with source.stream("SELECT v FROM things", "things") as rows:
-        connection.register("rows_of_things", rows)
-        assert connection.execute("SELECT * FROM rows_of_things").fetchall() == [
-            (date(2004, 1, 1),)
-        ]
+
+    def read_with_duckdb() -> list[tuple[object, ...]]:
+        with (
+            duckdb.connect() as connection,
+            source.stream("SELECT v FROM things", "things") as rows,
+        ):
+            connection.register("rows_of_things", rows)
+            return connection.execute("SELECT * FROM rows_of_things").fetchall()
+
+    assert read_with_duckdb() == [(date(2004, 1, 1),)]
     in_mysql("INSERT INTO things VALUES ('0000-00-00')")
-    with (
-        pytest.raises(SourceError, match="out of range"),
-        source.stream("SELECT v FROM things", "things") as rows,
-    ):
-        connection.register("rows_of_things", rows)
-        connection.execute("SELECT * FROM rows_of_things").fetchall()
+    with pytest.raises(SourceError, match="out of range"):
+        read_with_duckdb()
 
 
 def test_the_query_and_the_contract_must_agree(in_mysql: Run, source: Source) -> None:
@@ -431,9 +423,6 @@ def test_a_server_that_is_down_is_named() -> None:
     source = open_source(f"mysql://u:hunter2@127.0.0.1:{port}/shop")
     with pytest.raises(SourceError, match=f"127.0.0.1:{port}/shop does not answer: start") as down:
         source.prepare(load_contracts().table("orders"))
-    assert "hunter2" not in str(down.value)
-    with pytest.raises(SourceError) as down, source.stream("SELECT 1", "orders"):
-        pytest.fail("a server that is down gave rows")
     assert "hunter2" not in str(down.value)
 
 

@@ -1,6 +1,7 @@
 """A PostgreSQL source: the same extraction queries, its own names, types and failures."""
 
 import socket
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -13,27 +14,16 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.errors import SourceError
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source, open_source
-from retail_platform.sources.query import SourceQuery
 from retail_platform_tests.sources.conftest import Run
-from retail_platform_tests.sources.tables import MONTHLY, table
+from retail_platform_tests.sources.tables import MONTHLY, prepared, read, table
 
 FIRST, END = date(2003, 1, 1), date(2005, 1, 1)
 
 
-def prepared(source: Source, *args: object, **kwargs: object) -> SourceQuery:
-    query = source.prepare(table(*args, **kwargs))  # type: ignore[arg-type]
-    assert query is not None
-    return query
-
-
-def read(source: Source, sql: str, schema: pa.Schema | None = None) -> list[dict[str, object]]:
-    with source.stream(sql, "things", schema) as rows:
-        return rows.read_all().to_pylist()
-
-
 @pytest.fixture
-def source(postgres_url: str) -> Source:
-    return open_source(postgres_url)
+def source(postgres_url: str) -> Iterator[Source]:
+    with open_source(postgres_url) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -58,7 +48,7 @@ def test_a_name_that_fits_two_tables_must_be_written_exactly(
 ) -> None:
     in_postgres('CREATE TABLE "Things" (id INT)', "CREATE TABLE things (id INT)")
     assert 'FROM "Things"' in prepared(source, "SELECT id FROM Things", id="int").sql
-    with pytest.raises(SourceError, match="table THINGS may be .* to name one exactly"):
+    with pytest.raises(SourceError, match=r"table THINGS may be .* to name one exactly"):
         source.prepare(table("SELECT id FROM THINGS", id="int"))
 
 
@@ -84,8 +74,8 @@ def test_missing_tables_and_columns_are_named_with_the_remedy(
         SourceError, match=r"no table thing \(did you mean things\?\): edit sql/raw"
     ):
         source.prepare(table("SELECT id FROM thing", id="int"))
-    with pytest.raises(SourceError, match=r"no column things\.id .*things has thing_id"):
-        source.prepare(table("SELECT id FROM things", id="int"))
+    with pytest.raises(SourceError, match=r"no column things\.id.*things has thing_id"):
+        source.prepare(table("SELECT t.id AS id FROM things t", id="int"))
     assert source.prepare(table("SELECT id FROM thing", id="int", optional=True)) is None
 
 
@@ -133,7 +123,7 @@ def test_a_type_that_would_lose_something_is_refused(
     in_postgres: Run, source: Source, source_type: str, contract_type: str
 ) -> None:
     in_postgres(f"CREATE TABLE things (v {source_type})")
-    with pytest.raises(SourceError, match="cast it in sql/raw/things.sql or change the contract"):
+    with pytest.raises(SourceError, match=r"cast it in sql/raw/things.sql or change the contract"):
         source.prepare(table("SELECT v FROM things", v=contract_type))
 
 
@@ -200,7 +190,7 @@ def test_values_arrive_exactly(
 def test_a_decimal_that_is_no_number_is_refused(in_postgres: Run, source: Source) -> None:
     in_postgres("CREATE TABLE things (v NUMERIC(10,2))", "INSERT INTO things VALUES ('NaN')")
     query = prepared(source, "SELECT v FROM things", v="decimal(10,2)")
-    with pytest.raises(SourceError, match="things cannot be read from .*NaN.*out of range"):
+    with pytest.raises(SourceError, match=r"things cannot be read from .*NaN.*out of range"):
         read(source, query.rows())
 
 
@@ -230,16 +220,18 @@ def test_a_connection_lost_midway_is_an_error_and_not_the_end(
         "CREATE TABLE things AS SELECT repeat('x', 200) AS v FROM generate_series(1, 400000)"
     )
     query = prepared(source, "SELECT v FROM things", v="string")
-    with (
-        pytest.raises(SourceError, match="things cannot be read from .*run again"),
-        source.stream(query.rows(), "things") as rows,
-    ):
-        rows.read_next_batch()
-        in_postgres(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        rows.read_all()
+
+    def read_on() -> None:
+        with source.stream(query.rows(), "things") as rows:
+            rows.read_next_batch()
+            in_postgres(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            rows.read_all()
+
+    with pytest.raises(SourceError, match=r"things cannot be read from .*run again"):
+        read_on()
 
 
 def test_a_dropped_connection_is_opened_again(in_postgres: Run, source: Source) -> None:
@@ -273,9 +265,6 @@ def test_a_wrong_password_is_named_and_not_shown(postgres_url: str) -> None:
         open_source(wrong).prepare(load_contracts().table("orders"))
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
-    with pytest.raises(SourceError) as refused, open_source(wrong).stream("SELECT 1", "orders"):
-        pytest.fail("a wrong password gave rows")
-    assert "hunter2" not in str(refused.value)
 
 
 def test_a_missing_database_is_named(postgres_url: str) -> None:

@@ -1,0 +1,95 @@
+"""Where a source is: its URL taken apart, and its password kept out of sight."""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from retail_platform.errors import ConfigurationError
+from retail_platform.sources.dialect import DIALECTS, Dialect
+
+FORM = "mysql://user:password@host:port/database or postgresql://user:password@host:port/database"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A source's URL, decoded. Neither `repr` nor `str` shows the password.
+
+    Attributes:
+        dialect: The kind of database.
+        host: Its host.
+        port: Its port.
+        database: Its name.
+        user: Who reads.
+        password: Their password; a secret.
+        options: What follows the `?`, for PostgreSQL's drivers (`sslmode=require`).
+    """
+
+    dialect: Dialect
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+    options: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Takes a URL apart; `%40` and its like stand for letters that a URL keeps for itself.
+
+        Raises:
+            ConfigurationError: It is no URL of a source; the message shows the allowed forms and
+                nothing of the URL but its scheme.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # The parser's own message may quote the password; neither it nor its cause is shown.
+            raise ConfigurationError(
+                f"RETAIL_SOURCE_URL is malformed: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
+            ) from None
+        dialect = DIALECTS.get(parts.scheme)
+        if dialect is None:
+            raise ConfigurationError(
+                f"RETAIL_SOURCE_URL does not start with an allowed scheme: write {FORM}"
+            )
+        database = unquote(parts.path.removeprefix("/"))
+        if not parts.hostname or not database or not parts.username:
+            raise ConfigurationError(
+                f"RETAIL_SOURCE_URL lacks its user, host or database: write {FORM}"
+            )
+        if parts.fragment or (parts.query and dialect.name == "mysql"):
+            raise ConfigurationError(
+                f"RETAIL_SOURCE_URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
+            )
+        return cls(
+            dialect=dialect,
+            host=unquote(parts.hostname),
+            port=port or dialect.port,
+            database=database,
+            user=unquote(parts.username),
+            password=unquote(parts.password or ""),
+            options=parts.query,
+        )
+
+    @property
+    def url(self) -> str:
+        """The whole URL, password included: for a driver and for nothing else."""
+        scheme = next(scheme for scheme, d in DIALECTS.items() if d is self.dialect)
+        secret = f":{quote(self.password, safe='')}" if self.password else ""
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
+        options = f"?{self.options}" if self.options else ""
+        return (
+            f"{scheme}://{quote(self.user, safe='')}{secret}@{host}:{self.port}"
+            f"/{quote(self.database, safe='')}{options}"
+        )
+
+    def redact(self, message: object) -> str:
+        """`message` without the password, should a driver have put it there."""
+        text = str(message)
+        for secret in (self.password, quote(self.password, safe="")):
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
