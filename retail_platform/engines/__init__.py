@@ -1,0 +1,1 @@
+"""Engines turn files into files and audit what they wrote. No catalog and no Dagster here."""

@@ -1,0 +1,134 @@
+"""What an engine is asked and what it answers: plain data, so that it can travel as JSON.
+
+An engine turns data files into data files. It knows no catalog: the request names the exact files
+of pinned snapshots, and the answer names the files that were written, which become visible only
+when the lake commits them.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+import pyarrow as pa
+
+from retail_platform.contracts.checks import CheckResult
+from retail_platform.contracts.model import Table
+
+Measures = dict[str, dict[str, Decimal]]
+"""Named aggregates by month (`2004-01`), or under `""` for a table that is not monthly."""
+
+
+@dataclass(frozen=True)
+class InputTable:
+    """A table as an engine reads it: the data files of one snapshot, or of some of its months."""
+
+    contract: Table
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceRead:
+    """One statement that the source database answers.
+
+    Attributes:
+        table: The raw table whose rows it gives.
+        sql: In the source's own dialect.
+    """
+
+    table: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class OutputTable:
+    """A table to be written.
+
+    Attributes:
+        contract: Its columns, checks and measures; `contract.sql` is the model.
+        location: A fresh, empty folder (URI) for its data files.
+        field_ids: The Iceberg field id of every column.
+        inputs: What the model reads: exact files of pinned snapshots, pruned to the run's months
+            where both the input and this table are monthly. A table that the same run writes
+            before this one is read as written; its own name means its last version.
+        retained: The data files of the last version that stay beside the new ones.
+        reads: Where set, the rows come from the source by these statements and not from the
+            model; an empty tuple gives an empty table.
+    """
+
+    contract: Table
+    location: str
+    field_ids: Mapping[str, int]
+    inputs: tuple[InputTable, ...] = ()
+    retained: tuple[str, ...] = ()
+    reads: tuple[SourceRead, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One engine run.
+
+    Attributes:
+        outputs: The tables to write, in their order.
+        references: Whole tables that the checks compare with and that the run does not write.
+    """
+
+    outputs: tuple[OutputTable, ...]
+    references: tuple[InputTable, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """What became of one table.
+
+    Attributes:
+        table: Its name.
+        files: The data files (URIs); none for an empty table.
+        row_count: Rows in them.
+        byte_count: Their size in bytes.
+        seconds: Time spent on writing and auditing the table.
+        measures: The contract's measures, of the rows in `files`.
+        checks: Outcomes of the contract's checks on those rows.
+    """
+
+    table: str
+    files: tuple[str, ...]
+    row_count: int
+    byte_count: int
+    seconds: float
+    measures: Measures
+    checks: tuple[CheckResult, ...]
+
+
+class RowReader(Protocol):
+    """Answers a statement with a stream of rows: the source, as an engine sees it."""
+
+    def stream(self, sql: str, table: str) -> AbstractContextManager[pa.RecordBatchReader]:
+        """The rows that `sql` gives, batch by batch; errors name `table`."""
+
+
+class Engine(Protocol):
+    """Runs SQL over data files."""
+
+    def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
+        """Writes and audits every output of the request.
+
+        Args:
+            request: What to read and to write.
+            source: Needed where an output is read from the source.
+
+        Raises:
+            SourceError: The source could not be read.
+            EngineError: A model failed.
+        """
+
+    def audit(
+        self, tables: Sequence[InputTable], references: Sequence[InputTable]
+    ) -> list[TableResult]:
+        """Runs the checks of all `tables` on their files and writes nothing.
+
+        Args:
+            tables: What to check.
+            references: Other tables that the checks compare with.
+        """
