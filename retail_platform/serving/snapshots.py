@@ -1,0 +1,32 @@
+"""The lake as serving sees it: which files a table is, now or at a moment."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from retail_platform.engines.duckdb import duckdb_type
+from retail_platform.lake.lake import Lake
+
+
+class LakeSnapshots:
+    """Implements `serving.query.SnapshotReader`."""
+
+    def __init__(self, lake: Lake) -> None:
+        """Reads the lake only when asked."""
+        self._lake = lake
+
+    def tables(self) -> Mapping[str, str]:
+        """The layer of every published table, by the table's name."""
+        return self._lake.published()
+
+    def files(self, table: str, as_of: datetime | None) -> Sequence[str]:
+        """The data files of a table's snapshot; none before its first one."""
+        version = self._lake.version(table, as_of)
+        return self._lake.files(table, snapshot_id=version.snapshot_id) if version else ()
+
+    def columns(self, table: str, as_of: datetime | None) -> Sequence[tuple[str, str]]:
+        """Name and DuckDB type of the columns of a table's snapshot."""
+        version = self._lake.version(table, as_of)
+        snapshot_id = version.snapshot_id if version else None
+        return [
+            (name, duckdb_type(type_)) for name, type_ in self._lake.columns(table, snapshot_id)
+        ]

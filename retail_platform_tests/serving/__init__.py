@@ -1,0 +1,1 @@
+"""Serving: queries, analytics and how rows are printed."""

@@ -1,0 +1,25 @@
+-- title: Sales by product line
+-- description: What sells: orders that count as sales, by product line.
+-- measure: sales
+-- parameter: country string - Only customers of this country
+-- parameter: product_line string - Only products of this line
+-- parameter: date_from date - Only orders from this day on
+-- parameter: date_to date - Only orders up to and including this day
+SELECT
+  coalesce(p.product_line, 'Unknown') AS product_line,
+  count(DISTINCT f.product_code) AS products,
+  count(DISTINCT f.order_number) AS orders,
+  CAST(sum(f.quantity_ordered) AS bigint) AS quantity,
+  CAST(sum(f.order_amount) AS decimal(20, 2)) AS sales,
+  CAST(sum(f.order_amount) AS double)
+    / CAST(NULLIF(sum(sum(f.order_amount)) OVER (), 0) AS double) * 100 AS sales_percent
+FROM fact_orders f
+LEFT JOIN dim_locations l ON l.location_key = f.location_key
+LEFT JOIN dim_products p ON p.product_code = f.product_code
+WHERE f.is_sale
+  AND (:country IS NULL OR l.country = :country)
+  AND (:product_line IS NULL OR p.product_line = :product_line)
+  AND (:date_from IS NULL OR f.order_date >= :date_from)
+  AND (:date_to IS NULL OR f.order_date <= :date_to)
+GROUP BY coalesce(p.product_line, 'Unknown')
+ORDER BY sales DESC, product_line
