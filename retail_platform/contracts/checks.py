@@ -98,12 +98,12 @@ def _checks(table: Table) -> Iterator[Check]:
             condition=" OR ".join(f"{name} IS NULL" for name in required),
         )
     if table.primary_key:
-        key = ", ".join(table.primary_key)
+        columns = ", ".join(table.primary_key)
         yield Check(
             "primary_key",
-            f"({key}) identifies a row",
-            offenders=f"SELECT {key}, count(*) AS copies FROM {qualified(table)} "
-            f"GROUP BY {key} HAVING count(*) > 1",
+            f"({columns}) identifies a row",
+            offenders=f"SELECT {columns}, count(*) AS copies FROM {qualified(table)} "
+            f"GROUP BY {columns} HAVING count(*) > 1",
         )
     for column in table.columns:
         if condition := _bounds(column):
@@ -127,9 +127,7 @@ def _checks(table: Table) -> Iterator[Check]:
     for rule in table.rules:
         yield Check(rule.name, rule.description, rule.severity, offenders=rule.sql)
     if table.layer == "raw" and table.name != QUARANTINE:
-        yield Check(
-            READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN
-        )
+        yield Check(READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN)
     if table.measures and table.name != QUARANTINE:
         counterpart = table.reconciles_with or "the source"
         names = ", ".join(table.measures)

@@ -32,7 +32,9 @@ def column_lineage(contracts: Contracts, table: Table) -> dict[str, tuple[Column
     if table.layer == "raw":
         return _of_extraction(table)
     schema = {
-        other.layer: {**{t.name: _types(t) for t in contracts.tables.values() if t.layer == other.layer}}
+        other.layer: {
+            **{t.name: _types(t) for t in contracts.tables.values() if t.layer == other.layer}
+        }
         for other in contracts.tables.values()
     }
     return _trace(contracts, table, schema)
@@ -70,7 +72,8 @@ def _of_extraction(table: Table) -> dict[str, tuple[ColumnSource, ...]]:
     names = {t.alias_or_name: t.name for t in tree.find_all(exp.Table)}
     only = next(iter(names.values())) if len(names) == 1 else ""
     traced: dict[str, tuple[ColumnSource, ...]] = {}
-    for projection in tree.selects:
+    select = tree.find(exp.Select)
+    for projection in select.expressions if select else []:
         sources = {
             ColumnSource(names.get(column.table, only), column.name)
             for column in projection.find_all(exp.Column)

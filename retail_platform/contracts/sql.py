@@ -11,7 +11,7 @@ MODEL_DIALECT = "spark"
 """Models, measures and rules are written in Spark SQL, in the subset that DuckDB shares."""
 
 
-def parse(sql: str, dialect: str = MODEL_DIALECT) -> exp.Expression:
+def parse(sql: str, dialect: str = MODEL_DIALECT) -> exp.Expr:
     """Parses one statement.
 
     Raises:

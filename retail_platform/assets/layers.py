@@ -1,0 +1,251 @@
+"""Every table an asset, from its contract and SQL alone: one multi-asset, one engine run, a layer."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import dagster as dg
+
+from retail_platform.build import AuditFailed, Builder, Built, OpenSource
+from retail_platform.contracts.checks import CheckResult, checks_of
+from retail_platform.contracts.lineage import column_lineage
+from retail_platform.contracts.loader import LAYERS, Contracts, sql_folder
+from retail_platform.contracts.model import Severity, Table
+from retail_platform.contracts.months import MonthRange, parse_month
+from retail_platform.errors import RetailError
+
+SOURCE = "source"
+"""The group of the OLTP tables, which Dagster shows but does not make."""
+
+_OWNER = "team:data-platform"
+
+
+def asset_key(table: Table) -> dg.AssetKey:
+    """`layer/name`."""
+    return dg.AssetKey([table.layer, table.name])
+
+
+def source_key(name: str) -> dg.AssetKey:
+    """`source/name`, the key of a table of the OLTP database."""
+    return dg.AssetKey([SOURCE, name.lower()])
+
+
+def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
+    """The OLTP tables as external assets, so that lineage begins where the data does."""
+    names = sorted({name for t in contracts.layer("raw") for name in _source_tables(contracts, t)})
+    return [
+        dg.AssetSpec(
+            source_key(name),
+            group_name=SOURCE,
+            kinds={"mysql", "table"},
+            description=f"Table {name} of the OLTP database.",
+        )
+        for name in names
+    ]
+
+
+def layer_assets(
+    builder: Builder,
+    layer: str,
+    partitions: dg.PartitionsDefinition[str],
+    open_source: OpenSource,
+) -> dg.AssetsDefinition:
+    """All tables of a layer as one subsettable multi-asset.
+
+    Args:
+        builder: What builds them.
+        layer: `raw`, which is read from the source, or a layer of models.
+        partitions: The months of the monthly tables.
+        open_source: Connects to the OLTP database.
+    """
+    contracts = builder.contracts
+    tables = contracts.layer(layer)
+
+    @dg.multi_asset(
+        name=f"{layer}_layer",
+        specs=[_spec(builder, table, partitions) for table in tables],
+        check_specs=[spec for table in tables for spec in _check_specs(table)],
+        can_subset=True,
+    )
+    def build(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        selected = [table for table in tables if asset_key(table) in context.selected_asset_keys]
+        checks = context.selected_asset_check_keys
+        try:
+            months = _months(context, builder)
+            if layer == LAYERS[0]:
+                built = builder.extract(selected, months, open_source)
+            else:
+                built = builder.build_models(selected, months)
+        except AuditFailed as failure:
+            yield from _check_results(contracts, failure.checks, checks)
+            raise dg.Failure(str(failure)) from failure
+        except RetailError as error:
+            raise dg.Failure(str(error)) from error
+        for table in built:
+            yield _materialization(builder, table, checks)
+
+    return build
+
+
+def _months(context: dg.AssetExecutionContext, builder: Builder) -> MonthRange:
+    """The months of the run; a run of unpartitioned tables alone has none, and needs none."""
+    if not context.has_partition_key and not context.run.tags.get(
+        "dagster/asset_partition_range_start"
+    ):
+        return builder.stored_months
+    keys = context.partition_key_range
+    return MonthRange(parse_month(keys.start[:7]), parse_month(keys.end[:7]))
+
+
+def _spec(builder: Builder, table: Table, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    contracts = builder.contracts
+    if table.layer == "raw":
+        deps = [source_key(name) for name in _source_tables(contracts, table)]
+    else:
+        inputs = contracts.inputs(table) - {table.name}
+        deps = [asset_key(contracts.table(name)) for name in sorted(inputs)]
+    return dg.AssetSpec(
+        asset_key(table),
+        deps=deps,
+        description=_description(table),
+        group_name=table.layer,
+        skippable=True,
+        kinds={"sql", "iceberg"},
+        owners=[_OWNER],
+        tags={"layer": table.layer, "grain": "month" if table.partition else "whole"},
+        partitions_def=partitions if table.partition else None,
+        code_version=sha256(f"{table.columns}{table.sql}".encode()).hexdigest()[:12],
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=table.freshness_hours)
+        ),
+        metadata={
+            "dagster/table_name": f"{table.layer}.{table.name}",
+            "dagster/uri": builder.lake.location(table),
+            "dagster/column_schema": _column_schema(table),
+            "dagster/column_lineage": _lineage(contracts, table),
+            "dagster/code_references": _code_references(table),
+        },
+    )
+
+
+def _source_tables(contracts: Contracts, table: Table) -> tuple[str, ...]:
+    """The OLTP tables behind a raw table; the quarantine's are those of all monthly tables."""
+    if not table.sql:
+        return tuple(
+            sorted(
+                {
+                    name
+                    for monthly in contracts.layer("raw")
+                    if monthly.partition
+                    for name in _source_tables(contracts, monthly)
+                }
+            )
+        )
+    lineage = column_lineage(contracts, table)
+    return tuple(sorted({source.table for sources in lineage.values() for source in sources}))
+
+
+def _description(table: Table) -> str:
+    sql = f"\n\n```sql\n{table.sql.strip()}\n```" if table.sql else ""
+    return f"{table.description}\n\nGrain: {table.grain}.{sql}"
+
+
+def _column_schema(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type,
+                column.description,
+                dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=table.primary_key == (column.name,)
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def _lineage(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
+    def key(name: str) -> dg.AssetKey:
+        return source_key(name) if table.layer == "raw" else asset_key(contracts.table(name))
+
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key=key(source.table), column_name=source.column)
+                for source in sources
+                if source.table != table.name or table.layer == "raw"
+            ]
+            for column, sources in column_lineage(contracts, table).items()
+        }
+    )
+
+
+def _code_references(table: Table) -> dg.CodeReferencesMetadataValue:
+    files = [f"{table.layer}/schema.yml"] + ([table.sql_path] if table.sql else [])
+    with warnings.catch_warnings():
+        # Beta in Dagster, and pinned here; no user of ours can do anything about it.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=str(sql_folder() / file), label=file)
+                for file in files
+            ]
+        )
+
+
+def _check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
+    for check in checks_of(table):
+        yield dg.AssetCheckSpec(
+            check.name,
+            asset=asset_key(table),
+            description=check.description,
+            # A blocking failure has already stopped the publication; the flag stops what is downstream.
+            blocking=check.blocking and check.severity is Severity.ERROR,
+        )
+
+
+def _check_results(
+    contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
+) -> Iterator[dg.AssetCheckResult]:
+    for result in results:
+        key = dg.AssetCheckKey(asset_key(contracts.table(result.table)), result.check.name)
+        if key in selected:
+            yield dg.AssetCheckResult(
+                passed=result.passed,
+                asset_key=key.asset_key,
+                check_name=key.name,
+                severity=dg.AssetCheckSeverity[result.check.severity.name],
+                description=result.detail or result.check.description,
+                metadata={"failing_rows": result.failing_rows},
+            )
+
+
+def _materialization(
+    builder: Builder, built: Built, selected: "set[dg.AssetCheckKey]"
+) -> dg.MaterializeResult[None]:
+    version, result = built.version, built.result
+    table = builder.contracts.table(result.table)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": version.row_count,
+        "dagster/uri": builder.lake.location(table),
+        "dagster/column_lineage": _lineage(builder.contracts, table),
+        "snapshot_id": str(version.snapshot_id),
+        "input_snapshots": {name: str(number) for name, number in version.inputs.items()},
+        "months": str(built.months) if built.months else "all",
+        "rows_written": result.row_count,
+        "bytes_written": result.byte_count,
+        "files_written": len(result.files),
+        "engine_seconds": round(result.seconds, 3),
+    }
+    return dg.MaterializeResult(
+        asset_key=asset_key(table),
+        metadata=metadata,
+        data_version=dg.DataVersion(str(version.snapshot_id)),
+        check_results=list(_check_results(builder.contracts, result.checks, selected)),
+    )

@@ -1,0 +1,459 @@
+"""The command line: thin commands over the platform. Rows go to stdout, all else to stderr.
+
+Heavy imports stand inside the commands, so that `retail query` does not wait for Dagster.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from retail_platform.errors import ConfigurationError, RetailError
+from retail_platform.platform import Platform
+from retail_platform.serving.render import Format
+from retail_platform.settings import load_settings, write_setting
+
+if TYPE_CHECKING:
+    pass
+
+FAILED = 1
+"""Exit code of a failed build or check."""
+
+WRONG_USE = 2
+"""Exit code of wrong use or configuration."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="From an OLTP database to a checked star schema that answers SQL.",
+)
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="mysql://user:password@host:port/database or postgresql://...; "
+        "default: RETAIL_SOURCE_URL, else the embedded PostgreSQL.",
+    ),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Replace a classicmodels schema that is there already.")
+]
+
+
+def main() -> None:
+    """Runs the command line; errors that a user can mend are printed without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except RetailError as error:
+        _say(f"error: {error}")
+        sys.exit(WRONG_USE if isinstance(error, ConfigurationError) else FAILED)
+    except BrokenPipeError:
+        # The reader of our rows has seen enough; a closed stdout must not complain at exit.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+# Data in
+
+
+@app.command()
+def demo() -> None:
+    """Fills a sample database, builds everything and prints the reports.
+
+    Example: `retail demo`
+    """
+    platform = _platform()
+    with platform.source_url() as url:
+        if not _has_offices(platform, url):
+            _load_sample(platform, url, scale=1.0, first_month="2003-01", months=29, replace_=False)
+    build([], None, None)
+    report(None)
+    _say(
+        '\nNext: `retail query "SELECT country, count(*) FROM dim_locations GROUP BY 1"`, '
+        "`retail history fact_orders`, or `make dev` for the Dagster UI."
+    )
+
+
+@app.command()
+def sample(
+    scale: Annotated[float, typer.Option(help="1 is the classic size, 1000 about 3M lines.")] = 1.0,
+    url: UrlOption = None,
+    first_month: Annotated[str, typer.Option("--first-month", help="YYYY-MM.")] = "2003-01",
+    months: Annotated[int, typer.Option(help="How many months of orders.")] = 29,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 2003,
+    replace_: ReplaceOption = False,
+) -> None:
+    """Creates the classicmodels schema, ratings included, and fills it.
+
+    Example: `retail sample --scale 10`
+    """
+    platform = _platform()
+    with _target(platform, url) as target:
+        _load_sample(platform, target, scale, first_month, months, replace_, seed)
+
+
+@app.command("import-online-retail")
+def import_online_retail(
+    file: Annotated[Path, typer.Argument(help="The UCI Online Retail file, parquet or csv.")],
+    url: UrlOption = None,
+    replace_: ReplaceOption = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Imports the UCI Online Retail data set and accounts for every one of its rows.
+
+    Example: `retail import-online-retail online_retail.parquet`
+    """
+    from retail_platform.sources.sample import online_retail
+
+    platform = _platform()
+    with _target(platform, url) as target, _progress("importing") as advance:
+        account = online_retail.import_online_retail(file, target, advance, replace=replace_)
+    write_setting(platform.settings.home, "first_month", f"{account.first_month:%Y-%m}")
+    rows: list[dict[str, Any]] = [{"rows": account.imported, "what": "imported"}]
+    rows += [
+        {"rows": count, "what": f"set aside: {why}"} for why, count in account.set_aside.items()
+    ]
+    rows.append({"rows": account.rows_read, "what": "read from the file"})
+    _print_rows(rows, format)
+    _say(
+        f"{account.merged:,} of the imported rows were merged into another line of the same order; "
+        f"quantity {account.quantity:,}, amount {account.amount:,.2f}"
+    )
+
+
+# Building and checking
+
+
+@app.command()
+def build(
+    assets: Annotated[
+        list[str] | None, typer.Argument(help="Tables or layers; default: all.", show_default=False)
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First month, YYYY-MM.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Last month, YYYY-MM.")] = None,
+) -> None:
+    """Builds tables and publishes them after their checks held.
+
+    Without a range, all months that the source has. Example: `retail build --from 2005-04 --to 2005-05`
+    """
+    from retail_platform.runs import run_build
+
+    started = time.perf_counter()
+    platform = _platform()
+    outcome = run_build(platform, assets or [], from_, to, _say)
+    for result in outcome.failures:
+        _say(f"failed: {result.table}.{result.check}: {result.detail}")
+    for result in outcome.warnings:
+        _say(f"warning: {result.table}.{result.check}: {result.detail}")
+    seconds = time.perf_counter() - started
+    if not outcome.success:
+        if outcome.error:
+            _say(f"error: {outcome.error}")
+        raise typer.Exit(FAILED)
+    _say(
+        f"built {outcome.tables} tables in {seconds:.1f} s, {outcome.layer_seconds:.1f} s of it in "
+        f"the layers; {outcome.checks} checks, {len(outcome.warnings)} warnings"
+    )
+
+
+@app.command()
+def check(
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables; default: all.", show_default=False)
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Runs the checks on the published snapshots, without building. Fails if one of them does.
+
+    Example: `retail check fact_orders`
+    """
+    platform = _platform()
+    contracts = platform.contracts
+    chosen = [contracts.table(name) for name in tables or contracts.tables]
+    results = platform.builder.audit(chosen)
+    checks = [outcome for result in results for outcome in result.checks]
+    _print_rows(
+        [
+            {
+                "table": outcome.table,
+                "check": outcome.check.name,
+                "severity": outcome.check.severity.value,
+                "passed": outcome.passed,
+                "failing_rows": outcome.failing_rows,
+                "detail": outcome.detail or outcome.check.description,
+            }
+            for outcome in checks
+        ],
+        format,
+    )
+    if any(outcome.fails for outcome in checks):
+        raise typer.Exit(FAILED)
+
+
+# Data out
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT, in the dialect of Athena.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="ISO time, UTC unless it says otherwise.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Answers SQL from the published snapshots.
+
+    Example: `retail query "SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`
+    """
+    from retail_platform.serving.render import write_rows
+
+    write_rows(_platform().sql.run(sql, _moment(as_of)), format, sys.stdout)
+
+
+@app.command()
+def report(
+    name: Annotated[str | None, typer.Argument(help="One report; default: all.")] = None,
+    country: Annotated[str | None, typer.Option(help="Only this country.")] = None,
+    product_line: Annotated[str | None, typer.Option(help="Only this product line.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
+    n: Annotated[int | None, typer.Option("-n", help="How many products.")] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Prints the questions of `sql/analytics` with their answers.
+
+    Example: `retail report top_products --country France -n 5`
+    """
+    from retail_platform.serving.analytics import bind, load_analytics
+    from retail_platform.serving.render import write_report, write_rows
+
+    reports = load_analytics()
+    if name is not None and name not in reports:
+        raise ConfigurationError(f"unknown report {name!r}; the reports are {', '.join(reports)}")
+    given = {
+        key: value
+        for key, value in {
+            "country": country,
+            "product_line": product_line,
+            "date_from": from_,
+            "date_to": to,
+            "n": n,
+        }.items()
+        if value is not None
+    }
+    sql = _platform().sql
+    for analytics in [reports[name]] if name else reports.values():
+        known = {parameter.name for parameter in analytics.parameters}
+        if name is not None and (unknown := sorted(set(given) - known)):
+            raise ConfigurationError(
+                f"report {name} takes no {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
+            )
+        answer = sql.run(
+            bind(analytics, **{key: value for key, value in given.items() if key in known})
+        )
+        if format is Format.TABLE:
+            write_report(analytics, answer, sys.stdout)
+        else:
+            write_rows(answer, format, sys.stdout)
+
+
+# Time travel and care
+
+
+@app.command()
+def status(format: FormatOption = Format.TABLE) -> None:
+    """Shows every table's published version, and where things are.
+
+    Example: `retail status --format json`
+    """
+    from retail_platform.embedded.postgres import data_directory
+
+    platform = _platform()
+    rows = []
+    for table in platform.contracts.tables.values():
+        version = platform.lake.version(table.name)
+        rows.append(
+            {
+                "table": f"{table.layer}.{table.name}",
+                "rows": version.row_count if version else None,
+                "bytes": version.byte_count if version else None,
+                "files": version.file_count if version else None,
+                "built_at": version.committed_at if version else None,
+                "fresh": version is not None
+                and datetime.now(UTC) - version.committed_at
+                < timedelta(hours=table.freshness_hours),
+                "snapshot_id": version.snapshot_id if version else None,
+            }
+        )
+    _print_rows(rows, format)
+    settings = platform.settings
+    _say(f"home      {settings.home}")
+    _say(f"settings  {settings.settings_file}")
+    if settings.source_url is None:
+        _say(f"source    the embedded PostgreSQL, data in {data_directory(settings.home)}")
+    else:
+        _say("source    RETAIL_SOURCE_URL")
+
+
+@app.command()
+def history(
+    table: Annotated[str, typer.Argument(help="A table.")], format: FormatOption = Format.TABLE
+) -> None:
+    """Lists the versions of a table that can still be read, the newest first.
+
+    Example: `retail history fact_orders`
+    """
+    _print_rows(
+        [
+            {
+                "snapshot_id": version.snapshot_id,
+                "built_at": version.committed_at,
+                "rows": version.row_count,
+                "files": version.file_count,
+                "current": version.current,
+                "inputs": ", ".join(f"{name}@{number}" for name, number in version.inputs.items()),
+            }
+            for version in _platform().lake.history(table)
+        ],
+        format,
+    )
+
+
+@app.command()
+def rollback(
+    table: Annotated[str, typer.Argument(help="A table.")],
+    snapshot: Annotated[int, typer.Argument(help="A snapshot of `retail history`.")],
+) -> None:
+    """Shows readers an earlier version of a table again; the next build goes on from there.
+
+    Example: `retail rollback fact_orders 6125308420514906000`
+    """
+    version = _platform().lake.rollback(table, snapshot)
+    _say(
+        f"{version.table} is {version.row_count:,} rows of {version.committed_at:%Y-%m-%d %H:%M:%S} again"
+    )
+
+
+@app.command()
+def vacuum(
+    keep_days: Annotated[float, typer.Option(help="Versions younger than this stay.")] = 7.0,
+    grace_hours: Annotated[
+        float, typer.Option(help="Files younger than this stay: a build may be writing them.")
+    ] = 24.0,
+) -> None:
+    """Forgets old versions and deletes files that no version names.
+
+    Example: `retail vacuum --keep-days 30`
+    """
+    if keep_days < 0 or grace_hours < 0:
+        raise ConfigurationError("--keep-days and --grace-hours must not be negative")
+    removed = _platform().lake.vacuum(timedelta(days=keep_days), timedelta(hours=grace_hours))
+    _say(
+        f"forgot {removed.snapshots:,} versions, deleted {removed.files:,} files, "
+        f"{removed.bytes:,} bytes"
+    )
+
+
+# What the commands share
+
+
+def _say(text: str) -> None:
+    """Progress, warnings and errors: stderr."""
+    typer.echo(text, err=True)
+
+
+def _platform() -> Platform:
+    return Platform(load_settings())
+
+
+@contextmanager
+def _target(platform: Platform, url: str | None) -> Iterator[str]:
+    """The database to be filled."""
+    if url is not None:
+        yield url
+    else:
+        with platform.source_url() as source_url:
+            yield source_url
+
+
+def _has_offices(platform: Platform, url: str) -> bool:
+    """Whether the database holds a shop already; one table stands for all."""
+    from retail_platform.sources.database import open_source
+
+    offices = replace(platform.contracts.table("offices"), optional=True)
+    with open_source(url) as source:
+        return source.prepare(offices) is not None
+
+
+def _load_sample(
+    platform: Platform,
+    url: str,
+    scale: float,
+    first_month: str,
+    months: int,
+    replace_: bool,
+    seed: int = 2003,
+) -> None:
+    from retail_platform.contracts.months import parse_month
+    from retail_platform.sources.sample.generate import SampleSize, generate
+    from retail_platform.sources.sample.load import load
+
+    size = SampleSize(scale=scale, first_month=parse_month(first_month), months=months, seed=seed)
+    with _progress("loading the sample") as advance:
+        loaded = load(url, generate(size), advance, replace=replace_)
+    write_setting(platform.settings.home, "first_month", f"{loaded.first_month:%Y-%m}")
+    _say(
+        f"sample: {loaded.rows['orderdetails']:,} order lines in {loaded.rows['orders']:,} orders, "
+        f"{loaded.first_month:%Y-%m} to {loaded.last_month:%Y-%m}"
+    )
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int], None]]:
+    """Shows on a terminal how many rows of which table are done."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar: Progress
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what)
+        yield lambda table, rows: bar.update(task, description=f"{what}: {table} {rows:,} rows")
+
+
+def _print_rows(rows: list[dict[str, Any]], format: Format) -> None:
+    import pyarrow as pa
+
+    from retail_platform.serving.render import write_rows
+
+    table: pa.Table = pa.Table.from_pylist(rows)
+    write_rows(table, format, sys.stdout)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"--as-of {text!r} is not a time; write it as 2026-01-31T12:00:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,40 @@
+"""The one place where Dagster's definitions are put together. Nothing here touches the network."""
+
+import dagster as dg
+
+from retail_platform.assets.layers import layer_assets, source_specs
+from retail_platform.automation.schedules import nightly
+from retail_platform.contracts.loader import LAYERS
+from retail_platform.platform import Platform
+from retail_platform.settings import Settings, load_settings
+
+BUILD_JOB = "build"
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """All assets, checks, jobs and schedules, for these settings."""
+    platform = Platform(settings)
+    months = dg.MonthlyPartitionsDefinition(
+        # The running month is a partition too.
+        start_date=f"{settings.first_month}-01",
+        end_offset=1,
+    )
+    layers = [layer_assets(platform.builder, layer, months, platform.source) for layer in LAYERS]
+    job = dg.define_asset_job(
+        BUILD_JOB,
+        selection=dg.AssetSelection.assets(*layers),
+        description="Builds every table from the source up.",
+    )
+    return dg.Definitions(
+        assets=[*source_specs(platform.contracts), *layers],
+        jobs=[job],
+        schedules=[nightly(job, settings.refresh_months)],
+        # Steps share one process: starting another costs ten times what a step's own work does.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster dev` and the command line load."""
+    return build_definitions(load_settings())

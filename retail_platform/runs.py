@@ -1,0 +1,199 @@
+"""A build as one Dagster run in this process, with its outcome in plain words."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from retail_platform.assets.layers import asset_key
+from retail_platform.automation.event_log import PooledEventLogStorage
+from retail_platform.automation.schedules import range_tags
+from retail_platform.contracts.loader import LAYERS, Contracts
+from retail_platform.contracts.model import Table
+from retail_platform.contracts.months import MonthRange, parse_month
+from retail_platform.definitions import BUILD_JOB, build_definitions
+from retail_platform.errors import ConfigurationError
+from retail_platform.platform import Platform
+from retail_platform.sources.database import Source
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """A check that did not pass."""
+
+    table: str
+    check: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a build.
+
+    Attributes:
+        success: Whether every step ran and no check of severity `error` failed.
+        tables: How many tables were published.
+        checks: How many checks were evaluated.
+        failures: Checks of severity `error` that failed.
+        warnings: Checks of severity `warn` that failed.
+        layer_seconds: Time in the layers' own steps; the rest of a build is Dagster's.
+        error: Why a step failed; empty where none did.
+    """
+
+    success: bool
+    tables: int
+    checks: int
+    failures: tuple[CheckOutcome, ...]
+    warnings: tuple[CheckOutcome, ...]
+    layer_seconds: float
+    error: str
+
+
+def run_build(
+    platform: Platform,
+    names: Sequence[str],
+    first: str | None,
+    last: str | None,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Builds tables in one Dagster run, which the UI shows like its own.
+
+    Args:
+        platform: Where to build.
+        names: Tables or layers; none for all.
+        first: First month, YYYY-MM; default: the first that the source or the lake has.
+        last: Last month, YYYY-MM; default: the last that the source or the lake has.
+        say: Told what is being done.
+
+    Raises:
+        ConfigurationError: A table or month is unknown.
+        SourceError: The source cannot be read, or holds no orders.
+    """
+    tables = select(platform.contracts, names)
+    extracts = any(table.layer == LAYERS[0] for table in tables)
+    # The source's server, where it is ours, stays up from the first question to the last read.
+    with platform.source() if extracts else nullcontext() as source:
+        months = _months(platform, source, first, last)
+        say(f"building {len(tables)} tables, months {months}")
+        with _instance(platform) as instance:
+            job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=[asset_key(table) for table in tables],
+                tags=range_tags(months),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+    return _outcome(platform.contracts, result)
+
+
+def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
+    """The tables that names of tables and layers mean; all for none.
+
+    Raises:
+        ConfigurationError: A name is unknown; the message lists what there is.
+    """
+    chosen: dict[str, Table] = {}
+    for name in names or LAYERS:
+        tables = contracts.layer(name) if name in LAYERS else (contracts.table(name),)
+        chosen |= {table.name: table for table in tables}
+    return list(chosen.values())
+
+
+def _months(
+    platform: Platform, source: Source | None, first: str | None, last: str | None
+) -> MonthRange:
+    """The months to build: those that are named, else all that the source and the lake have."""
+    stored = platform.builder.stored_months
+    held = _held_months(platform, source) if first is None or last is None else None
+    low = parse_month(first) if first else held.first if held else stored.first
+    high = parse_month(last) if last else held.last if held else stored.last
+    for month in (low, high):
+        if month not in stored:
+            raise ConfigurationError(
+                f"month {month:%Y-%m} is outside {stored}; the first month is the setting "
+                "first_month, the last is the running one"
+            )
+    return MonthRange(low, high)
+
+
+def _held_months(platform: Platform, source: Source | None) -> MonthRange | None:
+    """From the first to the last month that the source or the lake has, within what is stored."""
+    stored = platform.builder.stored_months
+    monthly = [table for table in platform.contracts.tables.values() if table.partition]
+    months = [
+        parse_month(month)
+        for table in monthly
+        if (version := platform.lake.version(table.name))
+        for month in version.measures
+    ]
+    if source is not None:
+        queries = [source.prepare(table) for table in monthly if table.layer == LAYERS[0]]
+        found = source.months(query for query in queries if query)
+        months += [found.first, found.last] if found else []
+    if not months:
+        return None
+    return MonthRange(
+        min(max(min(months), stored.first), stored.last),
+        max(min(max(months), stored.last), stored.first),
+    )
+
+
+def _instance(platform: Platform) -> dg.DagsterInstance:
+    """Dagster's records in RETAIL_HOME, the same that `make dev` shows."""
+    folder = platform.settings.dagster_home
+    prepare_dagster_home(folder)
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def prepare_dagster_home(folder: Path) -> None:
+    """Creates Dagster's folder, with the telemetry off: a laptop build speaks to no one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = {
+        "module": PooledEventLogStorage.__module__,
+        "class": PooledEventLogStorage.__name__,
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    config = {"telemetry": {"enabled": False}, "event_log_storage": storage}
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def _outcome(contracts: Contracts, result: dg.ExecuteInProcessResult) -> Outcome:
+    evaluations = result.get_asset_check_evaluations()
+    failed = [evaluation for evaluation in evaluations if not evaluation.passed]
+    failures = [
+        _check_outcome(evaluation)
+        for evaluation in failed
+        if evaluation.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    steps = [event for event in result.all_events if event.is_step_success]
+    broken = [event for event in result.all_events if event.is_step_failure]
+    return Outcome(
+        success=result.success and not failures,
+        tables=len({event.asset_key for event in result.get_asset_materialization_events()}),
+        checks=len(evaluations),
+        failures=tuple(failures),
+        warnings=tuple(
+            _check_outcome(evaluation)
+            for evaluation in failed
+            if evaluation.severity is dg.AssetCheckSeverity.WARN
+        ),
+        layer_seconds=sum(event.step_success_data.duration_ms for event in steps) / 1000,
+        error="\n".join(_reason(event) for event in broken),
+    )
+
+
+def _check_outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
+    return CheckOutcome(
+        evaluation.asset_key.path[-1], evaluation.check_name, evaluation.description or ""
+    )
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data is not None:
+        return data.user_failure_data.description or ""
+    return data.error.to_string() if data.error else ""
