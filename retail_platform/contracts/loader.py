@@ -52,25 +52,27 @@ class Contracts:
         return table
 
     def layer(self, layer: str) -> tuple[Table, ...]:
-        """The tables of one layer, every table after those of the layer that it reads."""
+        """The tables of one layer in building order: every table after those that it needs.
+
+        A model needs the tables of its layer that it reads or refers to, so that a reader never
+        sees a fact before its dimensions. Raw tables keep the order of their file, in which
+        children come before parents.
+        """
         graph = {
-            table.name: self.inputs(table) - {table.name}
-            for table in self.tables.values()
-            if table.layer == layer
+            table.name: self._needs(table) for table in self.tables.values() if table.layer == layer
         }
         try:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             raise ConfigurationError(
-                f"tables of sql/{layer} read each other in a circle: {' -> '.join(error.args[1])}"
+                f"tables of sql/{layer} need each other in a circle: {' -> '.join(error.args[1])}"
             ) from error
-        # Facts come last, so that a reader never sees a fact without its dimensions.
-        return tuple(
-            sorted(
-                (self.tables[name] for name in order if name in graph),
-                key=lambda table: table.name.startswith("fact_"),
-            )
-        )
+        return tuple(self.tables[name] for name in order if name in graph)
+
+    def _needs(self, table: Table) -> set[str]:
+        if table.layer == "raw":
+            return set()
+        return (self.inputs(table) | {key.table for key in table.foreign_keys}) - {table.name}
 
     def inputs(self, table: Table) -> set[str]:
         """The lake tables that the model of `table` reads; its own name means its last snapshot."""
