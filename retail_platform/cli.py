@@ -70,7 +70,7 @@ def main() -> None:
 
 @app.command()
 def demo() -> None:
-    """Fills a sample database, builds everything and prints the reports.
+    """Fills a sample database, builds everything and prints some reports.
 
     Example: `retail demo`
     """
@@ -79,10 +79,12 @@ def demo() -> None:
         if not _has_offices(platform, url):
             _load_sample(platform, url, scale=1.0, first_month="2003-01", months=29, replace_=False)
     build([], None, None)
-    report(None)
+    for name in ("sales_by_product_line", "sales_by_country", "top_products"):
+        report(name)
     _say(
-        '\nNext: `retail query "SELECT country, count(*) FROM dim_locations GROUP BY 1"`, '
-        "`retail history fact_orders`, or `make dev` for the Dagster UI."
+        "Next: `.venv/bin/retail report` for all reports, `.venv/bin/retail query "
+        '"SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`, '
+        "or `make dev` for the Dagster UI."
     )
 
 
@@ -134,6 +136,28 @@ def import_online_retail(
 
 
 # Building and checking
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Where the UI listens, on 127.0.0.1.")] = 3000,
+) -> None:
+    """Opens the Dagster UI, with the schedules running, until Ctrl-C.
+
+    Example: `retail dev --port 3001`
+    """
+    import os
+
+    from retail_platform.runs import prepare_dagster_home
+
+    settings = load_settings()
+    prepare_dagster_home(settings.dagster_home)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    os.execv(  # noqa: S606  (Dagster takes over this process and its terminal)
+        dagster,
+        [dagster, "dev", "-m", "retail_platform.definitions", "-h", "127.0.0.1", "-p", str(port)],
+    )
 
 
 @app.command()

@@ -150,14 +150,18 @@ def _instance(platform: Platform) -> dg.DagsterInstance:
 
 
 def prepare_dagster_home(folder: Path) -> None:
-    """Creates Dagster's folder, with the telemetry off: a laptop build speaks to no one."""
+    """Creates Dagster's folder; a laptop build speaks to no one and asks for no e-mail address."""
     folder.mkdir(parents=True, exist_ok=True)
     storage = {
         "module": PooledEventLogStorage.__module__,
         "class": PooledEventLogStorage.__name__,
         "config": {"base_dir": str(folder / "history" / "runs")},
     }
-    config = {"telemetry": {"enabled": False}, "event_log_storage": storage}
+    config = {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "event_log_storage": storage,
+    }
     (folder / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 

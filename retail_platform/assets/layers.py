@@ -68,6 +68,8 @@ def layer_assets(
         specs=[_spec(builder, table, partitions) for table in tables],
         check_specs=[spec for table in tables for spec in _check_specs(table)],
         can_subset=True,
+        # A backfill of sixty months is one run, because an engine takes them in one go.
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def build(
         context: dg.AssetExecutionContext,

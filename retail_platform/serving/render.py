@@ -92,7 +92,7 @@ def write_report(query: "AnalyticsQuery", table: "pa.Table", out: TextIO) -> Non
     """
     out.write(f"{query.title}\n{query.description}\n")
     if not table.num_rows:
-        out.write("No rows.\n")
+        out.write("No rows.\n\n")
         return
     console = _console(out)
     columns = [(_heading(name), justify) for name, justify in _columns(table)]
@@ -104,6 +104,7 @@ def write_report(query: "AnalyticsQuery", table: "pa.Table", out: TextIO) -> Non
         bars = _bars(table.column(query.measure).to_pylist(), length)
         rows = [(*row, bar) for row, bar in zip(rows, bars, strict=True)]
     _print(console, _grid(columns, rows))
+    out.write("\n")
 
 
 def _write_csv(table: "pa.Table", out: TextIO) -> None:

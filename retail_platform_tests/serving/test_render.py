@@ -253,4 +253,4 @@ def test_a_report_of_zeros_has_no_bars() -> None:
 
 
 def test_a_report_without_rows_says_so() -> None:
-    assert reported() == ["Sales by x", "What was sold.", "No rows."]
+    assert reported() == ["Sales by x", "What was sold.", "No rows.", ""]

@@ -1,0 +1,35 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test setup lint dev bench lock
+
+demo: setup  ## From an empty folder to reports over a star schema
+	$(BIN)/retail demo
+
+test: setup  ## All tests, with coverage; starts a MariaDB and a PostgreSQL of its own
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+setup: .venv/installed  ## .venv with every extra, from the hashed lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: setup  ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+dev: setup  ## The Dagster UI on http://127.0.0.1:3000
+	$(BIN)/retail dev
+
+bench: setup  ## Speed and size, each beside a bare reference
+	$(BIN)/python -m retail_platform_tests.benchmarks
+
+lock:  ## Resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --all-extras \
+		--no-annotate --no-header pyproject.toml --output-file requirements.lock
