@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,8 +74,8 @@ def demo() -> None:
     Example: `retail demo`
     """
     platform = _platform()
-    with platform.source_url() as url:
-        if not _has_offices(platform, url):
+    with platform.source() as source, platform.source_url() as url:
+        if not platform.has_shop(source):
             _load_sample(platform, url, scale=1.0, first_month="2003-01", months=29, replace_=False)
     build([], None, None)
     for name in ("sales_by_product_line", "sales_by_country", "top_products"):
@@ -253,7 +252,7 @@ def report(
     product_line: Annotated[str | None, typer.Option(help="Only this product line.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
-    n: Annotated[int | None, typer.Option("-n", help="How many products.")] = None,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many products.")] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Prints the questions of `sql/analytics` with their answers.
@@ -410,15 +409,6 @@ def _target(platform: Platform, url: str | None) -> Iterator[str]:
     else:
         with platform.source_url() as source_url:
             yield source_url
-
-
-def _has_offices(platform: Platform, url: str) -> bool:
-    """Whether the database holds a shop already; one table stands for all."""
-    from retail_platform.sources.database import open_source
-
-    offices = replace(platform.contracts.table("offices"), optional=True)
-    with open_source(url) as source:
-        return source.prepare(offices) is not None
 
 
 def _load_sample(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from retail_platform.build import Builder
@@ -56,6 +56,10 @@ class Platform:
 
         with embedded_postgres(self.settings.home) as server:
             yield server.ensure_database(SOURCE_DATABASE)
+
+    def has_shop(self, source: Source) -> bool:
+        """Whether the OLTP database holds anything; one table stands for all."""
+        return source.prepare(replace(self.contracts.table("offices"), optional=True)) is not None
 
     @contextmanager
     def source(self) -> Iterator[Source]:

@@ -1,12 +1,13 @@
 """A build as one Dagster run in this process, with its outcome in plain words."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import yaml
+from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform.assets.layers import asset_key
 from retail_platform.automation.event_log import PooledEventLogStorage
@@ -15,7 +16,7 @@ from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
-from retail_platform.errors import ConfigurationError
+from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.platform import Platform
 from retail_platform.sources.database import Source
 
@@ -76,9 +77,11 @@ def run_build(
     extracts = any(table.layer == LAYERS[0] for table in tables)
     # The source's server, where it is ours, stays up from the first question to the last read.
     with platform.source() if extracts else nullcontext() as source:
+        if source is not None and platform.settings.source_url is None:
+            _require_shop(platform, source)
         months = _months(platform, source, first, last)
         say(f"building {len(tables)} tables, months {months}")
-        with _instance(platform) as instance:
+        with _told_plainly(platform), _instance(platform) as instance:
             job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
             result = job.execute_in_process(
                 instance=instance,
@@ -103,13 +106,21 @@ def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
     return list(chosen.values())
 
 
+def _require_shop(platform: Platform, source: Source) -> None:
+    if not platform.has_shop(source):
+        raise ConfigurationError(
+            "the embedded database is empty: fill it with `retail sample`, or set "
+            "RETAIL_SOURCE_URL to a database of your own"
+        )
+
+
 def _months(
     platform: Platform, source: Source | None, first: str | None, last: str | None
 ) -> MonthRange:
     """The months to build: those that are named, else all that the source and the lake have."""
     stored = platform.builder.stored_months
     held = _held_months(platform, source) if first is None or last is None else None
-    low = parse_month(first) if first else held.first if held else stored.first
+    low = parse_month(first) if first else held.first if held else stored.last
     high = parse_month(last) if last else held.last if held else stored.last
     for month in (low, high):
         if month not in stored:
@@ -129,17 +140,28 @@ def _held_months(platform: Platform, source: Source | None) -> MonthRange | None
         for table in monthly
         if (version := platform.lake.version(table.name))
         for month in version.measures
+        if parse_month(month) in stored
     ]
     if source is not None:
         queries = [source.prepare(table) for table in monthly if table.layer == LAYERS[0]]
-        found = source.months(query for query in queries if query)
+        found = source.months((query for query in queries if query), stored)
         months += [found.first, found.last] if found else []
     if not months:
         return None
-    return MonthRange(
-        min(max(min(months), stored.first), stored.last),
-        max(min(max(months), stored.last), stored.first),
-    )
+    return MonthRange(min(months), max(months))
+
+
+@contextmanager
+def _told_plainly(platform: Platform) -> Iterator[None]:
+    """Dagster's records are files of ours: what keeps them from being written has a remedy."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise LakeError(
+            f"{platform.settings.dagster_home} cannot be written: {reason}; check that the disk is "
+            "writable and not full, then build again"
+        ) from error
 
 
 def _instance(platform: Platform) -> dg.DagsterInstance:

@@ -182,7 +182,7 @@ def _projection(table: Table, origin: str) -> str:
     if table.name == QUARANTINE:
         return (
             f"SELECT {_quote(origin)} AS table_name, quarantine_reason AS reason, "
-            "to_json(source_rows) AS row_json FROM source_rows"
+            "CAST(to_json(source_rows) AS VARCHAR) AS row_json FROM source_rows"
         )
     columns = []
     for column in table.columns:

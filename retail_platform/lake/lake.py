@@ -15,6 +15,7 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
+from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
@@ -218,7 +219,7 @@ class Lake:
                         f"{publication.table.name} could not be published: other writers came "
                         f"first {attempt} times ({error}); build it again"
                     ) from error
-            except OSError as error:
+            except (OSError, SQLAlchemyError) as error:
                 raise LakeError(
                     f"{publication.table.name} could not be published: {error}; "
                     "readers still see the last version"

@@ -97,13 +97,20 @@ class Source:
             for month, *values in self._driver.fetch(query.totals())
         }
 
-    def months(self, queries: Iterable[SourceQuery]) -> MonthRange | None:
-        """From the first to the last month that any monthly table has; None where there is none."""
+    def months(
+        self, queries: Iterable[SourceQuery], within: MonthRange | None = None
+    ) -> MonthRange | None:
+        """From the first to the last month that any monthly table has; None where there is none.
+
+        Args:
+            queries: Of the tables.
+            within: Months before and after do not count; None where all do.
+        """
         found = [
             date(month // 100, month % 100, 1)
             for query in queries
             if query.table.partition
-            for row in self._driver.fetch(query.bounds())
+            for row in self._driver.fetch(query.bounds(within))
             for month in row
             if month
         ]

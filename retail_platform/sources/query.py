@@ -123,14 +123,17 @@ class SourceQuery:
         month = f"CASE WHEN {good} THEN {self.dialect.month.format(self._day())} END"
         return f"{self._select([month, *measures], [])} GROUP BY 1"
 
-    def bounds(self) -> str:
+    def bounds(self, within: MonthRange | None = None) -> str:
         """The statement that gives the first and the last month of a monthly table, as YYYYMM.
+
+        Args:
+            within: Months before and after are left out; None for all.
 
         Raises:
             ConfigurationError: The table is not monthly.
         """
         days = [self.dialect.month.format(f"{bound}({self._day()})") for bound in ("MIN", "MAX")]
-        return self._select(days, self._good(None))
+        return self._select(days, self._good(within))
 
     def _columns(self) -> list[str]:
         """The contract's columns without the month, which an engine derives."""

@@ -1,0 +1,223 @@
+"""`retail` as its user meets it: a process of its own, on real databases."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pymysql
+import pytest
+
+from retail_platform.sources.sample.generate import SampleSize, generate
+from retail_platform.sources.sample.load import load
+from retail_platform_tests.servers import MariaDB, postgres_home
+from retail_platform_tests.shop import Shop
+
+LAYERS = {"raw": 10, "star": 7}
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Shop]:
+    """The demo's shop, built on the embedded PostgreSQL."""
+    with postgres_home() as home:
+        shop = Shop(home)
+        shop.done("demo")
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def on_mariadb(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The same shop, built from a MariaDB."""
+    url = mariadb.create_database("cli_shop")
+    load(url, generate(SampleSize()), lambda table, rows: None)
+    shop = Shop(tmp_path_factory.mktemp("home"), url)
+    shop.done("build")
+    return shop
+
+
+def source_total(url: str) -> tuple[int, Decimal]:
+    """Order lines and revenue as the OLTP database itself adds them up."""
+    sql = "SELECT count(*), sum(quantityOrdered * priceEach) FROM orderdetails"
+    if url.startswith("mysql"):
+        host, _, database = url.rpartition("@")[2].partition("/")
+        user, _, password = url.removeprefix("mysql://").rpartition("@")[0].partition(":")
+        name, _, port = host.partition(":")
+        connection = pymysql.connect(
+            host=name, port=int(port), user=user, password=password, database=database
+        )
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql)
+            found = cursor.fetchone()
+    else:
+        with psycopg.connect(url) as postgres:
+            found = postgres.execute(sql).fetchone()
+    assert found
+    return found[0], found[1]
+
+
+def test_facts_equal_mariadb_to_the_cent(on_mariadb: Shop) -> None:
+    assert on_mariadb.source_url
+    lines, revenue = source_total(on_mariadb.source_url)
+    found = on_mariadb.rows(
+        "SELECT count(*) AS n, sum(order_amount) AS amount,"
+        " count(DISTINCT (order_number, product_code)) AS keys FROM fact_orders"
+    )
+    assert found == [{"n": lines, "amount": revenue, "keys": lines}]
+
+
+def test_both_databases_give_the_same_star_schema(embedded: Shop, on_mariadb: Shop) -> None:
+    for table in ("dim_locations", "dim_customers", "dim_products", "fact_orders", "fact_payments"):
+        sql = f"SELECT * FROM {table}"
+        here, there = embedded.rows(sql), on_mariadb.rows(sql)
+        assert sorted(map(str, here)) == sorted(map(str, there)), table
+
+
+def test_names_resolve_with_and_without_their_layer(embedded: Shop) -> None:
+    for name in ("fact_orders", "star.fact_orders", "raw.order_details", "order_details"):
+        assert embedded.rows(f"SELECT count(*) AS n FROM {name}") == [{"n": 3025}]
+
+
+def test_postal_codes_do_not_multiply_facts(embedded: Shop) -> None:
+    shared = embedded.rows(
+        "SELECT postal_code FROM dim_locations WHERE postal_code IS NOT NULL"
+        " GROUP BY postal_code HAVING count(*) > 1"
+    )
+    assert shared, "the sample has postal codes that several places share"
+    countries = embedded.rows("SELECT DISTINCT country FROM dim_locations")
+    assert all(row["country"] == row["country"].strip() for row in countries)
+
+
+def test_a_report_equals_sql(embedded: Shop) -> None:
+    reported = embedded.records("report", "sales_by_country")
+    asked = embedded.records(
+        "query",
+        "SELECT l.country, sum(order_amount) AS sales FROM fact_orders f JOIN dim_locations l"
+        " ON l.location_key = f.location_key WHERE is_sale GROUP BY 1 ORDER BY 2 DESC",
+    )
+    assert [(row["country"], row["sales"]) for row in reported] == [
+        (row["country"], row["sales"]) for row in asked
+    ]
+
+
+def test_rows_go_to_stdout_and_nothing_else(embedded: Shop) -> None:
+    result = embedded.run("query", "SELECT 1 AS one, true AS yes, NULL AS no", "--format", "csv")
+    assert result.stdout == "one,yes,no\n1,true,\n"
+    assert result.stderr == ""
+    built = embedded.run("build", "star")
+    assert built.returncode == 0
+    assert built.stdout == ""
+    assert "built 7 tables" in built.stderr
+
+
+def test_check_passes_and_says_what_it_checked(embedded: Shop) -> None:
+    checks = embedded.records("check")
+    assert {row["passed"] for row in checks} == {"true"}
+    assert {row["table"] for row in checks} >= {"fact_orders", "order_details", "quarantine"}
+    assert [row["check"] for row in checks if row["table"] == "fact_orders"].count(
+        "reconciles"
+    ) == 1
+
+
+def test_status_names_every_table_and_the_places(embedded: Shop) -> None:
+    result = embedded.run("status", "--format", "json")
+    tables = [row["table"] for row in json.loads(result.stdout)]
+    assert {layer: sum(t.startswith(f"{layer}.") for t in tables) for layer in LAYERS} == LAYERS
+    assert str(embedded.home) in result.stderr
+
+
+def test_time_travel(embedded: Shop) -> None:
+    first = embedded.records("history", "fact_payments")
+    embedded.done("build", "fact_payments", "--from", "2005-05", "--to", "2005-05")
+    versions = embedded.records("history", "fact_payments")
+    assert len(versions) == len(first) + 1
+    assert [row["current"] for row in versions].count("true") == 1
+    before = embedded.rows(
+        "SELECT count(*) AS n FROM fact_payments", "--as-of", first[0]["built_at"]
+    )
+    assert before == embedded.rows("SELECT count(*) AS n FROM fact_payments")
+    embedded.done("rollback", "fact_payments", first[0]["snapshot_id"])
+    current = [
+        row for row in embedded.records("history", "fact_payments") if row["current"] == "true"
+    ]
+    assert [row["snapshot_id"] for row in current] == [first[0]["snapshot_id"]]
+    assert embedded.run("rollback", "fact_payments", "1").returncode == 2
+
+
+def test_before_the_first_build_there_is_nothing(embedded: Shop) -> None:
+    assert embedded.rows("SELECT count(*) AS n FROM fact_orders", "--as-of", "2001-01-01") == [
+        {"n": 0}
+    ]
+
+
+def test_vacuum_keeps_what_readers_see(embedded: Shop) -> None:
+    count = embedded.rows("SELECT count(*) AS n, sum(order_amount) AS a FROM fact_orders")
+    embedded.done("build", "fact_orders")
+    result = embedded.run("vacuum", "--keep-days", "0", "--grace-hours", "0")
+    assert result.returncode == 0, result.stderr
+    assert len(embedded.records("history", "fact_orders")) == 1
+    assert embedded.rows("SELECT count(*) AS n, sum(order_amount) AS a FROM fact_orders") == count
+
+
+def test_seven_builds_give_identical_tables(on_mariadb: Shop) -> None:
+    tables = ("dim_customers", "dim_locations", "dim_dates", "fact_orders", "fact_payments")
+
+    def contents() -> list[list[str]]:
+        return [sorted(map(str, on_mariadb.rows(f"SELECT * FROM {t}"))) for t in tables]
+
+    before = contents()
+    for _ in range(6):
+        on_mariadb.done("build")
+    assert contents() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["build", "nonsense"], "the tables are"),
+        (["build", "--from", "2005-13"], "write it as YYYY-MM"),
+        (["build", "--from", "1999-01"], "outside 2003-01"),
+        (["build", "--from", "2005-05", "--to", "2005-04"], "run backwards"),
+        (["query", "SELEC 1"], "malformed"),
+        (["query", "SELECT * FROM fact_order"], "fact_orders"),
+        (["query", "SELECT nothing FROM fact_orders"], "nothing"),
+        (["query", "DROP TABLE fact_orders"], "SELECT"),
+        (["query", "SELECT 1", "--as-of", "yesterday"], "2026-01-31T12:00:00"),
+        (["report", "nonsense"], "the reports are"),
+        (["report", "top_products", "-n", "0"], "n"),
+        (["history", "nonsense"], "the tables are"),
+        (["sample"], "--replace"),
+        (["sample", "--scale", "-1", "--replace"], "scale"),
+        (["import-online-retail", "/nowhere.csv"], "/nowhere.csv"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_names_the_remedy(
+    embedded: Shop, arguments: list[str], hint: str
+) -> None:
+    result = embedded.run(*arguments)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "build",
+        "sample",
+        "import-online-retail",
+        "query",
+        "report",
+        "check",
+        "status",
+        "history",
+        "rollback",
+        "vacuum",
+        "demo",
+        "dev",
+    ],
+)
+def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
+    assert f"retail {command}" in Shop(tmp_path).done(command, "--help")
