@@ -511,7 +511,7 @@ class _Extraction:
         if table.name == QUARANTINE:
             return tuple(
                 SourceRead(
-                    table.name,
+                    table,
                     self._queries[table.name].quarantined(self._stored.first, self._stored.end),
                 )
                 for table in self._monthly
@@ -520,7 +520,7 @@ class _Extraction:
         query = self._queries.get(table.name)
         if query is None:
             return ()
-        return (SourceRead(table.name, query.rows(self.months if table.partition else None)),)
+        return (SourceRead(table, query.rows(self.months if table.partition else None)),)
 
     def totals(self, tables: Sequence[Table]) -> dict[str, Measures]:
         """The source's own measures, of all its months."""

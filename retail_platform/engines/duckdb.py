@@ -11,9 +11,9 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from retail_platform.contracts.checks import Check, CheckResult, checks_of, qualified
-from retail_platform.contracts.loader import QUARANTINE
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.sql import to_duckdb
+from retail_platform.engines.extraction import extract
 from retail_platform.engines.protocol import (
     InputTable,
     Measures,
@@ -153,9 +153,11 @@ def _write(
     _path(output.location).mkdir(parents=True, exist_ok=True)
     try:
         if output.reads is None:
-            files = _copy(connection, to_duckdb(table.sql), output, "part")
+            files = _copy(connection, to_duckdb(table.sql), output)
         else:
-            files = _extract(connection, output, source)
+            if source is None:
+                raise EngineError(f"{table.name} is read from a source, but none was given")
+            files = extract(output, source)
     except duckdb.Error as error:
         raise EngineError(
             f"{table.layer}.{table.name} (sql/{table.sql_path}) could not be built: {error}"
@@ -163,39 +165,7 @@ def _write(
     return _Written(output, files, time.perf_counter() - started)
 
 
-def _extract(
-    connection: DuckDBPyConnection, output: OutputTable, source: RowReader | None
-) -> tuple[str, ...]:
-    if source is None:
-        raise EngineError(f"{output.contract.name} is read from a source, but none was given")
-    files: tuple[str, ...] = ()
-    for read in output.reads or ():
-        with source.stream(read.sql, read.table) as rows:
-            connection.register("source_rows", rows)
-            files += _copy(connection, _projection(output.contract, read.table), output, read.table)
-            connection.unregister("source_rows")
-    return files
-
-
-def _projection(table: Table, origin: str) -> str:
-    """What turns the rows of the source into the columns of the contract."""
-    if table.name == QUARANTINE:
-        return (
-            f"SELECT {_quote(origin)} AS table_name, quarantine_reason AS reason, "
-            "CAST(to_json(source_rows) AS VARCHAR) AS row_json FROM source_rows"
-        )
-    columns = []
-    for column in table.columns:
-        value = f'"{column.name}"'
-        if table.partition and column.name == table.partition.column:
-            value = f"date_trunc('month', \"{table.partition.date}\")"
-        columns.append(f'CAST({value} AS {duckdb_type(column.type)}) AS "{column.name}"')
-    return f"SELECT {', '.join(columns)} FROM source_rows"
-
-
-def _copy(
-    connection: DuckDBPyConnection, select: str, output: OutputTable, stem: str
-) -> tuple[str, ...]:
+def _copy(connection: DuckDBPyConnection, select: str, output: OutputTable) -> tuple[str, ...]:
     """Writes the rows of `select`; a table without rows has no files."""
     table = output.contract
     folder = _path(output.location)
@@ -205,10 +175,10 @@ def _copy(
         target = folder
         options += (
             f', PARTITION_BY ("{table.partition.column}"), WRITE_PARTITION_COLUMNS true'
-            f", FILENAME_PATTERN '{stem}-{{uuid}}'"
+            ", FILENAME_PATTERN 'part-{uuid}'"
         )
     else:
-        target = folder / f"{stem}-0.parquet"
+        target = folder / "part-0.parquet"
     found = connection.execute(f"COPY ({select}) TO {_quote(target)} ({options})").fetchone()
     rows, paths = found if found else (0, [])
     return tuple(f"file://{path}" for path in paths) if rows else ()

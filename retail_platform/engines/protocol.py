@@ -33,11 +33,12 @@ class SourceRead:
     """One statement that the source database answers.
 
     Attributes:
-        table: The raw table whose rows it gives.
+        contract: The raw table whose rows it gives; its columns but the month, and for the
+            quarantine also the reason.
         sql: In the source's own dialect.
     """
 
-    table: str
+    contract: Table
     sql: str
 
 
@@ -104,8 +105,16 @@ class TableResult:
 class RowReader(Protocol):
     """Answers a statement with a stream of rows: the source, as an engine sees it."""
 
-    def stream(self, sql: str, table: str) -> AbstractContextManager[pa.RecordBatchReader]:
-        """The rows that `sql` gives, batch by batch; errors name `table`."""
+    def stream(
+        self, sql: str, table: str, schema: pa.Schema | None = None
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """The rows that `sql` gives, batch by batch.
+
+        Args:
+            sql: In the source's own dialect.
+            table: What is being read, for messages.
+            schema: Names and types to which the rows are cast, without loss; None for as they come.
+        """
 
 
 class Engine(Protocol):

@@ -1,0 +1,192 @@
+"""From the rows of a source to data files, in bounded memory; every engine on a laptop does it so."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from retail_platform.contracts.loader import QUARANTINE
+from retail_platform.contracts.model import Table
+from retail_platform.engines.protocol import OutputTable, RowReader, SourceRead
+
+_SPLIT_ROWS = 100_000
+"""How many rows are sorted into months at once: fewer cost time, more cost memory."""
+
+_REASON = "quarantine_reason"
+"""The column of a statement for the quarantine that says why a row is set aside."""
+
+_BUFFER_BYTES = 32 * 1024**2
+"""What may wait for its row group; beyond it the fullest month is written."""
+
+_TYPES: dict[str, pa.DataType] = {
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """A contract's type in Arrow."""
+    if name.startswith("decimal("):
+        precision, scale = name.removeprefix("decimal(").rstrip(")").split(",")
+        return pa.decimal128(int(precision), int(scale))
+    return _TYPES[name]
+
+
+def extract(output: OutputTable, source: RowReader) -> tuple[str, ...]:
+    """Copies what the output's statements give into its location.
+
+    Args:
+        output: A table with `reads`.
+        source: Answers them.
+
+    Returns:
+        The data files (URIs), one for a month or one for the whole table; none without rows.
+
+    Raises:
+        SourceError: The source failed, or a value does not fit the contract.
+    """
+    with _Files(output) as files:
+        for read in output.reads or ():
+            _copy(output.contract, read, source, files)
+    return files.uris
+
+
+def _copy(table: Table, read: SourceRead, source: RowReader, files: "_Files") -> None:
+    origin = read.contract
+    schema = _source_schema(origin)
+    if table.name == QUARANTINE:
+        schema = schema.append(pa.field(_REASON, pa.string()))
+    with source.stream(read.sql, origin.name, schema) as rows:
+        if table.name == QUARANTINE:
+            for batch in rows:
+                files.write("", pa.Table.from_batches([_set_aside(batch, origin.name)]))
+        elif table.partition is None:
+            for batch in rows:
+                files.write("", pa.Table.from_batches([batch]))
+        else:
+            for chunk in _chunks(rows):
+                for month, part in _by_month(chunk, table.partition.date):
+                    files.write(month, part)
+
+
+def _source_schema(table: Table) -> pa.Schema:
+    """The contract's columns but the month, which is derived from the date."""
+    month = table.partition.column if table.partition else None
+    return pa.schema(
+        [(column.name, arrow_type(column.type)) for column in table.columns if column.name != month]
+    )
+
+
+def _set_aside(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
+    """Rows for the quarantine: each whole, as JSON, with its reason."""
+    rows = batch.to_pylist()
+    return pa.RecordBatch.from_pydict(
+        {
+            "table_name": [table] * len(rows),
+            "reason": [row.pop(_REASON) for row in rows],
+            "row_json": [json.dumps(row, default=str, ensure_ascii=False) for row in rows],
+        }
+    )
+
+
+def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= _SPLIT_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _by_month(rows: pa.Table, date: str) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each month, as YYYY-MM-01; every part has its own memory."""
+    months = pc.floor_temporal(rows.column(date), unit="month").cast(pa.date32())
+    order = pc.sort_indices(months)
+    start = 0
+    for month, count in zip(*np.unique(months.to_numpy(), return_counts=True), strict=True):
+        yield str(month), rows.take(order.slice(start, count))
+        start += count
+
+
+class _Files:
+    """The data files of one table, one for each month, each written in row groups."""
+
+    def __init__(self, output: OutputTable) -> None:
+        self._table = output.contract
+        self._folder = Path(output.location.removeprefix("file://"))
+        self._schema = pa.schema(
+            [
+                pa.field(
+                    column.name,
+                    arrow_type(column.type),
+                    metadata={"PARQUET:field_id": str(output.field_ids[column.name])},
+                )
+                for column in output.contract.columns
+            ]
+        )
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._waiting: dict[str, list[pa.Table]] = {}
+        self._bytes: dict[str, int] = {}
+        self.uris: tuple[str, ...] = ()
+
+    def __enter__(self) -> "_Files":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                for month in list(self._waiting):
+                    self._flush(month)
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+
+    def write(self, month: str, rows: pa.Table) -> None:
+        """Takes rows of one month, or of the whole table under `""`."""
+        self._waiting.setdefault(month, []).append(rows)
+        self._bytes[month] = self._bytes.get(month, 0) + rows.nbytes
+        while sum(self._bytes.values()) > _BUFFER_BYTES:
+            self._flush(max(self._bytes, key=lambda key: self._bytes[key]))
+
+    def _flush(self, month: str) -> None:
+        rows = pa.concat_tables(self._waiting.pop(month)).combine_chunks()
+        del self._bytes[month]
+        self._writer(month).write_table(self._stored(rows, month), row_group_size=rows.num_rows)
+
+    def _stored(self, rows: pa.Table, month: str) -> pa.Table:
+        """The rows with the month's column, in the contract's order."""
+        if self._table.partition:
+            value = np.full(rows.num_rows, np.datetime64(month, "D"))
+            rows = rows.append_column(self._table.partition.column, pa.array(value))
+        columns: Sequence[str] = self._table.column_names
+        return pa.table([rows.column(name) for name in columns], schema=self._schema)
+
+    def _writer(self, month: str) -> pq.ParquetWriter:
+        if month not in self._writers:
+            name = f"{self._table.name}-{month or 'all'}.parquet"
+            path = self._folder / name
+            self._writers[month] = pq.ParquetWriter(
+                path, self._schema, compression="snappy", store_decimal_as_integer=True
+            )
+            self.uris += (f"file://{path}",)
+        return self._writers[month]

@@ -1,0 +1,150 @@
+"""`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
+
+`python -m retail_platform_tests.benchmarks classic extraction star big` chooses sections;
+without any, all but `big` (30M lines, some ten minutes) are run.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from retail_platform.sources.sample.generate import SampleSize, generate
+from retail_platform.sources.sample.load import load
+from retail_platform_tests.servers import mariadb_server, postgres_home
+from retail_platform_tests.shop import Shop
+
+SECTIONS = ("classic", "extraction", "star", "big")
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The best of some tries."""
+
+    seconds: float
+    peak_mb: float
+
+
+class Report:
+    """Figures as they come, and as one table in the end."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.table = Table("figure", "ours", "reference", "ratio", "target")
+        self.console = Console(width=140)
+
+    def row(self, figure: str, ours: str, reference: str, ratio: str, target: str) -> None:
+        """Adds a figure."""
+        self.table.add_row(figure, ours, reference, ratio, target)
+        self.console.print(f"{figure}: {ours} | {reference} | {ratio} | target {target}")
+
+
+def piece(name: str, home: Path, url: str = "-", tries: int = _TRIES) -> Measured:
+    """Runs a piece some times, each in a new process; the best time and the worst peak count."""
+    found = []
+    for _ in range(tries):
+        done = subprocess.run(
+            [sys.executable, "-m", "retail_platform_tests.benchmarks.pieces", name, home, url],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        )
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return Measured(min(f["seconds"] for f in found), max(f["peak_mb"] for f in found))
+
+
+def classic(report: Report) -> None:
+    """The classic size by the command line, cold."""
+    with postgres_home() as home:
+        shop = Shop(home)
+        shop.done("sample")
+        walls, said = [], ""
+        for _ in range(_TRIES):
+            started = time.perf_counter()
+            said = shop.run("build").stderr
+            walls.append(time.perf_counter() - started)
+        report.row("retail build, classic size", f"{min(walls):.1f} s", "-", "-", "<= 6 s")
+        report.console.print(said.strip())
+        started = time.perf_counter()
+        shop.done("query", "SELECT count(*) FROM fact_orders")
+        seconds = time.perf_counter() - started
+        report.row("retail query", f"{seconds:.2f} s", "-", "-", "<= 2.5 s")
+
+
+def large(report: Report, sections: set[str], scale: float, label: str) -> Measured:
+    """Extraction and star schema of a large shop on MariaDB."""
+    with mariadb_server() as server, tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        url = server.create_database("bench")
+        load(url, generate(SampleSize(scale=scale, months=60)), lambda table, rows: None)
+        if "extraction" in sections:
+            bare, ours = piece("bare_extraction", home, url), piece("our_extraction", home, url)
+            report.row(
+                f"extraction of {label} order lines",
+                f"{ours.seconds:.2f} s, {ours.peak_mb:.0f} MB",
+                f"{bare.seconds:.2f} s, {bare.peak_mb:.0f} MB (bare connectorx)",
+                f"{bare.seconds / ours.seconds:.2f} x its speed",
+                ">= 0.8 x, <= 300 MB",
+            )
+        raw = piece("fill_raw", home, url, tries=1)
+        report.row(
+            f"raw layer of {label}, whole",
+            f"{raw.seconds:.1f} s, {raw.peak_mb:.0f} MB",
+            "-",
+            "-",
+            "-",
+        )
+        tries = _TRIES if scale < 5000 else 1
+        bare, ours = piece("bare_star", home, tries=tries), piece("our_star", home, tries=tries)
+        report.row(
+            f"star schema of {label}",
+            f"{ours.seconds:.2f} s, {ours.peak_mb:.0f} MB",
+            f"{bare.seconds:.2f} s, {bare.peak_mb:.0f} MB (bare DuckDB)",
+            f"{ours.seconds / bare.seconds:.2f} x",
+            "<= 1.6 x, <= 1.5 GB" if scale < 5000 else "<= 2.5 GB",
+        )
+        nightly = piece("nightly_star", home, tries=tries)
+        report.row(
+            f"two months of {label}",
+            f"{nightly.seconds:.2f} s",
+            f"{ours.seconds:.2f} s (full)",
+            f"1/{ours.seconds / nightly.seconds:.1f}",
+            "<= 1/5",
+        )
+        if scale < 5000:
+            dagster = piece("star_by_dagster", home, tries=1)
+            report.row("Dagster beyond the star's step", f"{dagster.seconds:.2f} s", "-", "-", "-")
+        return ours
+
+
+def main() -> None:
+    """Runs the chosen sections and prints the table."""
+    sections = set(sys.argv[1:] or SECTIONS[:-1])
+    if unknown := sections - set(SECTIONS):
+        sys.exit(f"unknown {', '.join(sorted(unknown))}; the sections are {', '.join(SECTIONS)}")
+    report = Report()
+    if "classic" in sections:
+        classic(report)
+    if sections & {"extraction", "star", "big"}:
+        small = large(report, sections, 1000, "3M")
+        if "big" in sections:
+            big = large(report, set(), 10_000, "30M")
+            report.row(
+                "30M lines against 3M",
+                f"{big.seconds:.1f} s",
+                f"{small.seconds:.1f} s",
+                f"{big.seconds / small.seconds:.1f} x",
+                "<= 12 x",
+            )
+    report.console.print(report.table)
+
+
+if __name__ == "__main__":
+    main()

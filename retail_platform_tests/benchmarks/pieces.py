@@ -1,0 +1,183 @@
+"""What is measured, each piece in a process of its own: seconds, and the peak of its memory.
+
+`python -m retail_platform_tests.benchmarks.pieces PIECE HOME [URL]` runs one and prints JSON.
+"""
+
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from retail_platform.contracts.months import MonthRange, month_start
+from retail_platform.platform import Platform
+from retail_platform.settings import load_settings
+from retail_platform.sources.database import open_source
+
+Piece = Callable[[Platform, str], float]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def months_of(platform: Platform) -> MonthRange:
+    """The months that the lake's order lines have."""
+    version = platform.lake.version("order_details")
+    assert version
+    return MonthRange.parse(min(version.measures), max(version.measures))
+
+
+def bare_extraction(platform: Platform, url: str) -> float:
+    """Connectorx to one Parquet file, the statement being ours."""
+    import connectorx
+    import pyarrow.parquet as pq
+
+    with open_source(url) as source:
+        query = source.prepare(platform.contracts.table("order_details"))
+        assert query
+        sql = query.rows(None)
+
+    def work() -> None:
+        rows = connectorx.read_sql(url, sql, return_type="arrow_stream", batch_size=10_000)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bare.parquet"
+            with pq.ParquetWriter(path, rows.schema, compression="snappy") as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+
+    return timed(work)
+
+
+def our_extraction(platform: Platform, url: str) -> float:
+    """Cast to the contract, by month, with field ids: what the engine does before it audits."""
+    from retail_platform.engines.extraction import extract
+    from retail_platform.engines.protocol import OutputTable, SourceRead
+
+    table = platform.contracts.table("order_details")
+    with open_source(url) as source, tempfile.TemporaryDirectory() as folder:
+        query = source.prepare(table)
+        assert query
+        output = OutputTable(
+            table,
+            f"file://{folder}",
+            platform.lake.plan(table).field_ids,
+            reads=(SourceRead(table, query.rows(None)),),
+        )
+        return timed(lambda: extract(output, source))
+
+
+def fill_raw(platform: Platform, url: str) -> float:
+    """The whole raw layer, with checks, totals and commit."""
+    months = MonthRange.parse("2003-01", "2008-02")
+    return timed(
+        lambda: platform.builder.extract(
+            platform.contracts.layer("raw"), months, lambda: open_source(url)
+        )
+    )
+
+
+def bare_star(platform: Platform, _: str) -> float:
+    """The same SQL on the same files to the same Parquet, in DuckDB alone."""
+    import duckdb
+
+    from retail_platform.contracts.sql import to_duckdb
+
+    settings = platform.settings
+    folder = Path(tempfile.mkdtemp())
+    con = duckdb.connect(
+        config={
+            "memory_limit": settings.memory_limit,
+            "temp_directory": str(folder / "spill"),
+            "preserve_insertion_order": "false",
+        }
+    )
+    con.execute("CREATE SCHEMA raw; CREATE SCHEMA star")
+    files = {t.name: platform.lake.files(t.name) for t in platform.contracts.layer("raw")}
+
+    def work() -> None:
+        for name, paths in files.items():
+            if paths:
+                con.execute(f"CREATE VIEW raw.{name} AS FROM read_parquet({list(paths)})")
+        for table in platform.contracts.layer("star"):
+            # The last version of a dimension, which its model reads, does not exist yet.
+            kinds = ", ".join(
+                f"CAST(NULL AS {c.type.replace('string', 'VARCHAR')}) AS {c.name}"
+                for c in table.columns
+            )
+            con.execute(f"CREATE VIEW star.{table.name} AS SELECT {kinds} WHERE false")
+        for table in platform.contracts.layer("star"):
+            target = folder / table.name
+            by = ""
+            if table.partition:
+                by = f", PARTITION_BY ({table.partition.column}), WRITE_PARTITION_COLUMNS true"
+            else:
+                target = target.with_suffix(".parquet")
+            con.execute(
+                f"COPY ({to_duckdb(table.sql)}) TO '{target}' (FORMAT parquet, COMPRESSION snappy{by})"
+            )
+            glob = f"{target}/**/*.parquet" if table.partition else str(target)
+            con.execute(
+                f"CREATE OR REPLACE VIEW star.{table.name} AS "
+                f"FROM read_parquet('{glob}', hive_partitioning = false)"
+            )
+
+    seconds = timed(work)
+    shutil.rmtree(folder)
+    return seconds
+
+
+def our_star(platform: Platform, _: str) -> float:
+    """Engine run, checks and commit of the star schema, the first version as in the reference."""
+    months = months_of(platform)
+    # What an earlier try has published would only be replaced; the first version costs no less.
+    return timed(lambda: platform.builder.build_models(platform.contracts.layer("star"), months))
+
+
+def nightly_star(platform: Platform, _: str) -> float:
+    """The last two months of the star schema, all dimensions included."""
+    last = months_of(platform).last
+    first = month_start(last - timedelta(days=1))
+    return timed(
+        lambda: platform.builder.build_models(
+            platform.contracts.layer("star"), MonthRange(first, last)
+        )
+    )
+
+
+def star_by_dagster(platform: Platform, _: str) -> float:
+    """What a Dagster run of the star schema takes beyond its steps."""
+    from retail_platform.runs import run_build
+
+    started = time.perf_counter()
+    outcome = run_build(platform, ["star"], None, None, lambda text: None)
+    assert outcome.success, outcome.error
+    return time.perf_counter() - started - outcome.layer_seconds
+
+
+PIECES: dict[str, Piece] = {
+    piece.__name__: piece
+    for piece in (
+        bare_extraction,
+        our_extraction,
+        fill_raw,
+        bare_star,
+        our_star,
+        nightly_star,
+        star_by_dagster,
+    )
+}
+
+
+if __name__ == "__main__":
+    name, home, url = sys.argv[1:]
+    seconds = PIECES[name](Platform(load_settings(Path(home))), url)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak}))  # noqa: T201
