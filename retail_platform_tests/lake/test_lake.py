@@ -1,0 +1,408 @@
+"""Publishing, reading, going back and cleaning up: what readers of the lake are promised."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from retail_platform.contracts.loader import Contracts
+from retail_platform.contracts.model import Column, MonthPartition, Table
+from retail_platform.contracts.months import MonthRange
+from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.lake.lake import Lake, Publication, Vacuumed, Version
+from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
+
+SALES = Table(
+    layer="star",
+    name="sales",
+    description="Sales.",
+    grain="one row per sale",
+    columns=(Column("id", "int", ""), Column("day", "date", ""), Column("month", "date", "")),
+    primary_key=("id",),
+    partition=MonthPartition("month", "day"),
+    measures={"rows": "count(*)"},
+)
+SHOPS = Table(
+    layer="star",
+    name="shops",
+    description="Shops.",
+    grain="one row per shop",
+    columns=(Column("id", "int", ""), Column("name", "string", "")),
+    primary_key=("id",),
+)
+NOTHING = Vacuumed(snapshots=0, files=0, bytes=0)
+AGES = timedelta(days=365)
+
+
+def lake_of(folder: Path, *tables: Table) -> Lake:
+    return Lake(folder / "lake", Contracts({table.name: table for table in tables}))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return lake_of(tmp_path, SALES, SHOPS)
+
+
+def sale(number: int, month: int) -> Row:
+    return {"id": number, "day": date(2004, month, 15), "month": date(2004, month, 1)}
+
+
+def publish(
+    lake: Lake, table: Table, rows: Sequence[Row], months: MonthRange | None = None
+) -> Version:
+    """Writes the rows and makes them the table, or these months of it."""
+    plan = lake.plan(table)
+    measures: dict[str, dict[str, Decimal]] = {}
+    for row in rows if table.measures else ():
+        key = f"{row['month']:%Y-%m}"
+        measures[key] = {"rows": measures.get(key, {"rows": Decimal(0)})["rows"] + 1}
+    files = write_files(table, lake.new_location(table), rows, plan.field_ids)
+    return lake.publish(Publication(table, plan, files, months, measures, {}))
+
+
+def ids(
+    lake: Lake, table: str, months: MonthRange | None = None, snapshot: int | None = None
+) -> list[int]:
+    return sorted(row["id"] for row in read_rows(lake.files(table, months, snapshot)))
+
+
+def month(number: int) -> MonthRange:
+    return MonthRange.parse(f"2004-{number:02}")
+
+
+# Publishing
+
+
+def test_an_unbuilt_table_is_empty(lake: Lake) -> None:
+    assert lake.version("sales") is None
+    assert lake.history("sales") == []
+    assert lake.files("sales") == ()
+    assert lake.columns("sales") == []
+    assert lake.published() == {}
+
+
+@pytest.mark.parametrize(
+    ("months", "rows", "expected"),
+    [
+        (None, [sale(7, 1)], [7]),
+        (None, [], []),
+        (month(2), [sale(7, 2), sale(8, 2)], [1, 3, 7, 8]),
+        (month(2), [], [1, 3]),
+        (month(9), [sale(7, 9)], [1, 2, 3, 7]),
+        (MonthRange.parse("2004-02", "2004-09"), [sale(7, 5)], [1, 7]),
+    ],
+    ids=["whole", "whole, to nothing", "one month", "one month, to nothing", "new month", "range"],
+)
+def test_every_publication_is_one_snapshot(
+    lake: Lake, months: MonthRange | None, rows: list[Row], expected: list[int]
+) -> None:
+    """Holds pyiceberg to what its semi-private calls do: never a snapshot in between."""
+    first = publish(lake, SALES, [sale(1, 1), sale(2, 2), sale(3, 3)])
+    assert [version.snapshot_id for version in lake.history("sales")] == [first.snapshot_id]
+
+    second = publish(lake, SALES, rows, months)
+
+    assert [version.snapshot_id for version in lake.history("sales")] == [
+        second.snapshot_id,
+        first.snapshot_id,
+    ]
+    assert ids(lake, "sales") == expected
+    assert second.row_count == len(expected)
+    assert second.file_count == len(lake.files("sales"))
+    assert second.measures == {
+        f"2004-{(number if number < 4 else rows[0]['month'].month):02}": {
+            "rows": Decimal(sum(row["id"] > 3 for row in rows) if number > 3 else 1)
+        }
+        for number in expected
+    }
+    assert ids(lake, "sales", snapshot=first.snapshot_id) == [1, 2, 3]
+
+
+def test_a_table_without_rows_has_a_version_too(lake: Lake) -> None:
+    version = publish(lake, SHOPS, [])
+    assert version.row_count == version.byte_count == version.file_count == 0
+    assert lake.history("shops") == [version]
+    assert lake.columns("shops") == [("id", "int"), ("name", "string")]
+
+
+def test_only_the_files_of_the_asked_months_are_read(lake: Lake) -> None:
+    publish(lake, SALES, [sale(number, number) for number in range(1, 13)])
+    months = MonthRange.parse("2004-03", "2004-05")
+    assert len(lake.files("sales", months)) == 3
+    assert ids(lake, "sales", months) == [3, 4, 5]
+
+
+def test_a_version_says_what_it_was_made_from(lake: Lake) -> None:
+    plan = lake.plan(SHOPS)
+    totals = {"": {"rows": Decimal("12345678901234567890.25")}}
+    published = lake.publish(
+        Publication(SHOPS, plan, (), None, totals, {"sales": 42}, source_totals=totals)
+    )
+    assert lake.version("shops") == published
+    assert published.inputs == {"sales": 42}
+    assert published.measures == published.source_totals == totals, "exact"
+
+
+def test_foreign_files_that_fail_to_commit_leave_the_last_version(lake: Lake) -> None:
+    before = publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    plan = lake.plan(SHOPS)
+    gone = f"{lake.new_location(SHOPS)}/gone.parquet"
+    with pytest.raises(LakeError, match="readers still see the last version"):
+        lake.publish(Publication(SHOPS, plan, (gone,), None, {}, {}))
+    assert lake.history("shops") == [before]
+
+
+# A contract that changes
+
+
+EVOLUTIONS: dict[str, tuple[tuple[Column, ...], Row]] = {
+    "added": ((*SHOPS.columns, Column("city", "string", "")), {"name": "b", "city": "Oslo"}),
+    "removed": (SHOPS.columns[:1], {}),
+    "retyped": ((SHOPS.columns[0], Column("name", "decimal(10,2)", "")), {"name": Decimal("1.50")}),
+}
+
+
+@pytest.mark.parametrize(("columns", "row"), EVOLUTIONS.values(), ids=EVOLUTIONS.keys())
+def test_a_changed_contract_is_one_commit_and_old_snapshots_stay_readable(
+    tmp_path: Path, columns: tuple[Column, ...], row: Row
+) -> None:
+    old = publish(lake_of(tmp_path, SHOPS), SHOPS, [{"id": 1, "name": "a"}])
+    changed = replace(SHOPS, columns=columns)
+    lake = lake_of(tmp_path, changed)
+    known = {"id": 1, "name": 2}
+    fresh = [number for number in lake.plan(changed).field_ids.values() if number > 2]
+    assert fresh == ([] if len(columns) == 1 else [3])
+
+    new = publish(lake, changed, [{"id": 2, **row}])
+
+    assert [version.snapshot_id for version in lake.history("shops")] == [
+        new.snapshot_id,
+        old.snapshot_id,
+    ]
+    assert [name for name, _ in lake.columns("shops")] == [column.name for column in columns]
+    assert read_rows(lake.files("shops")) == [{"id": 2, **row}]
+    assert lake.columns("shops", old.snapshot_id) == [("id", "int"), ("name", "string")]
+    assert read_rows(lake.files("shops", snapshot_id=old.snapshot_id)) == [{"id": 1, "name": "a"}]
+    assert lake.plan(changed).changes == ()
+    assert lake.plan(SHOPS).field_ids["id"] == known["id"]
+
+
+def test_the_partition_column_cannot_be_retyped(tmp_path: Path) -> None:
+    publish(lake_of(tmp_path, SALES), SALES, [sale(1, 1)])
+    columns = (*SALES.columns[:2], Column("month", "timestamp", ""))
+    changed = replace(SALES, columns=columns)
+    lake = lake_of(tmp_path, changed)
+    with pytest.raises(LakeError, match="partition column"):
+        lake.publish(Publication(changed, lake.plan(changed), (), None, {}, {}))
+    assert len(lake.history("sales")) == 1
+
+
+# Time travel
+
+
+def test_history_is_newest_first_and_marks_what_readers_see(lake: Lake) -> None:
+    versions = [publish(lake, SHOPS, [{"id": number, "name": "a"}]) for number in (1, 2, 3)]
+    history = lake.history("shops")
+    assert [version.snapshot_id for version in history] == [
+        version.snapshot_id for version in reversed(versions)
+    ]
+    assert [version.current for version in history] == [True, False, False]
+
+
+def test_as_of_is_the_version_that_readers_saw_then(lake: Lake) -> None:
+    before = datetime.now(UTC)
+    time.sleep(0.01)
+    old = publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    between = datetime.now(UTC)
+    time.sleep(0.01)
+    new = publish(lake, SHOPS, [{"id": 2, "name": "b"}])
+    after = datetime.now(UTC)
+    time.sleep(0.01)
+    lake.rollback("shops", old.snapshot_id)
+
+    def seen(as_of: datetime | None) -> int | None:
+        version = lake.version("shops", as_of)
+        return version.snapshot_id if version else None
+
+    assert seen(before) is None
+    assert seen(between) == old.snapshot_id
+    assert seen(after) == new.snapshot_id
+    assert seen(None) == old.snapshot_id
+
+
+def test_after_a_rollback_the_next_publication_follows_what_readers_see(lake: Lake) -> None:
+    first = publish(lake, SALES, [sale(1, 1)])
+    wrong = publish(lake, SALES, [sale(2, 2)], month(2))
+
+    back = lake.rollback("sales", first.snapshot_id)
+    assert back.snapshot_id == first.snapshot_id
+    assert ids(lake, "sales") == [1]
+
+    third = publish(lake, SALES, [sale(3, 3)], month(3))
+    assert ids(lake, "sales") == [1, 3]
+    assert set(third.measures) == {"2004-01", "2004-03"}
+    assert [version.snapshot_id for version in lake.history("sales")] == [
+        third.snapshot_id,
+        wrong.snapshot_id,
+        first.snapshot_id,
+    ]
+    assert ids(lake, "sales", snapshot=wrong.snapshot_id) == [1, 2]
+
+
+def test_a_rollback_can_be_undone(lake: Lake) -> None:
+    first = publish(lake, SALES, [sale(1, 1)])
+    second = publish(lake, SALES, [sale(2, 2)])
+    lake.rollback("sales", first.snapshot_id)
+    lake.rollback("sales", second.snapshot_id)
+    assert ids(lake, "sales") == [2]
+
+
+def test_a_rollback_to_an_unknown_snapshot_names_those_there_are(lake: Lake) -> None:
+    known = publish(lake, SHOPS, [])
+    with pytest.raises(ConfigurationError, match=rf"no snapshot 7; it has {known.snapshot_id} "):
+        lake.rollback("shops", 7)
+    with pytest.raises(ConfigurationError, match="it has none"):
+        lake.rollback("sales", 7)
+
+
+def test_a_rollback_to_other_columns_is_refused(tmp_path: Path) -> None:
+    old = publish(lake_of(tmp_path, SHOPS), SHOPS, [{"id": 1, "name": "a"}])
+    changed = replace(SHOPS, columns=SHOPS.columns[:1])
+    lake = lake_of(tmp_path, changed)
+    publish(lake, changed, [{"id": 2}])
+    with pytest.raises(ConfigurationError, match="--as-of"):
+        lake.rollback("shops", old.snapshot_id)
+    assert ids(lake, "shops") == [2]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda lake: lake.version("nope"),
+        lambda lake: lake.files("nope"),
+        lambda lake: lake.history("nope"),
+        lambda lake: lake.rollback("nope", 1),
+    ],
+)
+def test_an_unknown_table_is_refused_with_the_known_ones(
+    lake: Lake, ask: Callable[[Lake], object]
+) -> None:
+    with pytest.raises(ConfigurationError, match="'nope'; the tables are sales, shops"):
+        ask(lake)
+
+
+# Care
+
+
+def orphan(lake: Lake, age: timedelta = timedelta()) -> Path:
+    """What a killed run left: a data file that no snapshot names."""
+    (file,) = write_files(SHOPS, lake.new_location(SHOPS), [{"id": 9, "name": "left"}])
+    path = path_of(file)
+    written = (datetime.now(UTC) - age).timestamp()
+    for aged in (path, path.parent):
+        os.utime(aged, (written, written))
+    return path
+
+
+def test_vacuum_deletes_orphans_once_they_are_old(lake: Lake) -> None:
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    old, young = orphan(lake, timedelta(days=2)), orphan(lake)
+    size = old.stat().st_size
+    assert lake.vacuum(AGES, timedelta(days=1)) == Vacuumed(snapshots=0, files=1, bytes=size)
+    assert not old.exists()
+    assert not old.parent.exists()
+    assert young.exists()
+    assert ids(lake, "shops") == [1]
+
+
+def test_vacuum_keeps_all_that_readable_snapshots_name(lake: Lake) -> None:
+    versions = [publish(lake, SHOPS, [{"id": number, "name": "a"}]) for number in (1, 2, 3)]
+    assert lake.vacuum(AGES, timedelta()) == NOTHING
+    for number, version in enumerate(versions, 1):
+        assert ids(lake, "shops", snapshot=version.snapshot_id) == [number]
+
+
+def test_vacuum_forgets_old_snapshots_but_never_the_one_that_readers_see(lake: Lake) -> None:
+    first = publish(lake, SALES, [sale(1, 1), sale(2, 2)])
+    publish(lake, SALES, [sale(3, 2)], month(2))
+    publish(lake, SALES, [sale(4, 3)], month(3))
+    lake.rollback("sales", first.snapshot_id)
+
+    removed = lake.vacuum(timedelta(), timedelta())
+
+    assert removed.snapshots == 2
+    assert removed.files > 0
+    assert [version.snapshot_id for version in lake.history("sales")] == [first.snapshot_id]
+    assert ids(lake, "sales") == [1, 2]
+    publish(lake, SALES, [sale(5, 5)], month(5))
+    assert ids(lake, "sales") == [1, 2, 5]
+
+
+def test_vacuum_of_an_empty_lake_does_nothing(lake: Lake) -> None:
+    assert lake.vacuum(timedelta(), timedelta()) == NOTHING
+
+
+# Others at the same time
+
+
+def publish_month(folder: Path, number: int) -> None:
+    """What one of several processes does."""
+    publish(lake_of(folder, SALES), SALES, [sale(number + 100, number)], month(number))
+
+
+def in_threads(work: Callable[[Path, int], None], folder: Path) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, [folder] * 6, range(1, 7)))
+
+
+def in_processes(work: Callable[[Path, int], None], folder: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(6) as pool:
+        pool.starmap(work, [(folder, number) for number in range(1, 7)])
+
+
+@pytest.mark.parametrize("at_once", [in_threads, in_processes])
+def test_six_publishers_of_six_months_lose_nothing(
+    tmp_path: Path, at_once: Callable[[Callable[[Path, int], None], Path], None]
+) -> None:
+    lake = lake_of(tmp_path, SALES)
+    publish(lake, SALES, [sale(number, number) for number in range(1, 9)])
+
+    at_once(publish_month, tmp_path)
+
+    assert ids(lake, "sales") == [7, 8, 101, 102, 103, 104, 105, 106]
+    assert len(lake.history("sales")) == 7
+    version = lake.version("sales")
+    assert version is not None
+    assert version.measures == {f"2004-{n:02}": {"rows": Decimal(1)} for n in range(1, 9)}
+
+
+def test_a_reader_sees_the_old_version_or_the_new_one(lake: Lake, tmp_path: Path) -> None:
+    old, new = [1, 2, 3], [11, 12, 13, 14]
+    publish(lake, SALES, [sale(number, number) for number in old])
+    seen: list[list[int]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        reader = lake_of(tmp_path, SALES)
+        while not done.is_set():
+            seen.append(ids(reader, "sales"))
+        seen.append(ids(reader, "sales"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for rows in (new, old, new):
+            publish(lake, SALES, [sale(number, number % 10) for number in rows])
+    finally:
+        done.set()
+        watcher.join()
+    assert seen[-1] == new
+    assert all(rows in (old, new) for rows in seen)
