@@ -14,13 +14,13 @@ from retail_platform.contracts.loader import QUARANTINE
 from retail_platform.contracts.model import Table
 from retail_platform.engines.protocol import OutputTable, RowReader, SourceRead
 
-_SPLIT_ROWS = 100_000
+_SPLIT_ROWS = 20_000
 """How many rows are sorted into months at once: fewer cost time, more cost memory."""
 
 _REASON = "quarantine_reason"
 """The column of a statement for the quarantine that says why a row is set aside."""
 
-_BUFFER_BYTES = 32 * 1024**2
+_BUFFER_BYTES = 16 * 1024**2
 """What may wait for its row group; beyond it the fullest month is written."""
 
 _TYPES: dict[str, pa.DataType] = {

@@ -79,7 +79,9 @@ def _set_schema(transaction: Transaction, schema: Schema) -> None:
 
     `update_schema()` would assign field ids by itself and refuses to retype a column freely.
     """
-    transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate()))
+    number = 1 + max(known.schema_id for known in transaction.table_metadata.schemas)
+    numbered = Schema(*schema.fields, schema_id=number)
+    transaction._apply((AddSchemaUpdate(schema=numbered), SetCurrentSchemaUpdate()))
 
 
 ALL = AlwaysTrue()

@@ -1,7 +1,9 @@
 """The lake: published snapshots of tables, and how a new one replaces the last."""
 
 import json
+import random
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from retail_platform.lake.schema import SchemaPlan, plan_schema
 _MEASURES = "retail.measures"
 _SOURCE_TOTALS = "retail.source-totals"
 _INPUTS = "retail.inputs"
-_COMMIT_ATTEMPTS = 5
+_COMMIT_ATTEMPTS = 12
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ class Lake:
                         f"{publication.table.name} could not be published: other writers came "
                         f"first {attempt} times ({error}); build it again"
                     ) from error
+                time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311  (only apart)
             except (OSError, SQLAlchemyError) as error:
                 raise LakeError(
                     f"{publication.table.name} could not be published: {error}; "
@@ -316,9 +319,9 @@ class Lake:
                 stat = path.stat()
                 if datetime.fromtimestamp(stat.st_mtime, UTC) < now - grace:
                     path.unlink()
+                    _prune(path.parent, folder)
                     files += 1
                     size += stat.st_size
-            _remove_empty_folders(folder, now - grace)
         return Vacuumed(forgotten, files, size)
 
     def discard(self, locations: Sequence[str]) -> None:
@@ -413,8 +416,8 @@ def _named_files(iceberg: IcebergTable) -> set[Path]:
     return named
 
 
-def _remove_empty_folders(folder: Path, older_than: datetime) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True) if folder.exists() else []:
-        old = datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than
-        if path.is_dir() and old and not any(path.iterdir()):
-            path.rmdir()
+def _prune(folder: Path, top: Path) -> None:
+    """Removes a folder that became empty, and those above it, up to the table's own."""
+    while folder != top and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

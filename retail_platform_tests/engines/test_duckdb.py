@@ -1,0 +1,157 @@
+"""The engine turns files into files of exactly the contract's types, and audits them."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from retail_platform.contracts.model import Column, ForeignKey, MonthPartition, Rule, Table
+from retail_platform.engines.duckdb import DuckDBEngine
+from retail_platform.engines.protocol import InputTable, OutputTable, RunRequest, TableResult
+from retail_platform.errors import EngineError
+
+SHOPS = Table(
+    layer="raw",
+    name="shops",
+    description="Shops.",
+    grain="one row per shop",
+    columns=(Column("shop", "string", "Key."),),
+    primary_key=("shop",),
+)
+SALES = Table(
+    layer="star",
+    name="sales",
+    description="Sales.",
+    grain="one row per sale",
+    columns=(
+        Column("number", "int", "Key.", nullable=False),
+        Column("amount", "decimal(20,2)", "Amount.", min="0", max="100"),
+        Column("kind", "string", "Kind.", accepted_values=("cash", "card")),
+        Column("shop", "string", "Shop."),
+        Column("day", "date", "Day."),
+        Column("month", "date", "Month.", nullable=False),
+    ),
+    primary_key=("number",),
+    partition=MonthPartition("month", "day"),
+    foreign_keys=(ForeignKey(("shop",), "shops", ("shop",)),),
+    rules=(Rule("no_thirteen", "13 is never sold", "SELECT * FROM star.sales WHERE number = 13"),),
+    measures={"rows": "count(*)", "amount": "sum(amount)"},
+    min_rows=1,
+)
+GOOD = "(1, 1.50, 'cash', 'a', DATE '2005-01-31'), (2, 2.25, NULL, NULL, DATE '2005-02-28')"
+FIELD_IDS = {column.name: number for number, column in enumerate(SALES.columns, 11)}
+
+
+def model(rows: str) -> str:
+    return (
+        "SELECT cast(number AS int) AS number, cast(amount AS decimal(20,2)) AS amount,"
+        " cast(kind AS string) AS kind, cast(shop AS string) AS shop, cast(day AS date) AS day,"
+        " cast(date_trunc('month', day) AS date) AS month"
+        f" FROM (VALUES {rows}) AS v(number, amount, kind, shop, day)"
+    )
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> DuckDBEngine:
+    return DuckDBEngine("500MB", tmp_path / "spill")
+
+
+def run(engine: DuckDBEngine, folder: Path, rows: str, sql: str = "") -> TableResult:
+    shops = folder / "shops.parquet"
+    duckdb.execute(f"COPY (SELECT 'a' AS shop) TO '{shops}'")
+    table = replace(SALES, sql=sql or model(rows), sql_path="star/sales.sql")
+    output = OutputTable(table, f"file://{folder}/out", FIELD_IDS)
+    request = RunRequest((output,), (InputTable(SHOPS, (f"file://{shops}",)),))
+    return engine.run(request)[0]
+
+
+def test_files_are_by_month_with_field_ids_and_the_contracts_types(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    result = run(engine, tmp_path, GOOD)
+    paths = [Path(file.removeprefix("file://")) for file in result.files]
+    assert sorted(path.parent.name for path in paths) == ["month=2005-01-01", "month=2005-02-01"]
+    schema = pq.read_schema(paths[0])
+    found = {f.name: int((f.metadata or {})[b"PARQUET:field_id"]) for f in schema}
+    assert found == FIELD_IDS
+    types = [str(field.type) for field in schema]
+    assert types == ["int32", "decimal128(20, 2)", "string", "string", "date32[day]", "date32[day]"]
+    assert result.row_count == 2
+    assert result.byte_count == sum(path.stat().st_size for path in paths)
+
+
+def test_measures_are_exact_and_by_month(engine: DuckDBEngine, tmp_path: Path) -> None:
+    assert run(engine, tmp_path, GOOD).measures == {
+        "2005-01": {"rows": Decimal(1), "amount": Decimal("1.50")},
+        "2005-02": {"rows": Decimal(1), "amount": Decimal("2.25")},
+    }
+
+
+def test_good_rows_pass_every_check(engine: DuckDBEngine, tmp_path: Path) -> None:
+    assert [r.check.name for r in run(engine, tmp_path, GOOD).checks if not r.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("row", "check", "shown"),
+    [
+        ("(NULL, 1, 'cash', 'a', DATE '2005-01-01')", "not_null", "number=None"),
+        ("(1, 1, 'cash', 'a', DATE '2005-01-01')", "primary_key", "copies=2"),
+        ("(3, -1, 'cash', 'a', DATE '2005-01-01')", "amount_in_range", "amount=-1.00"),
+        ("(3, 100.01, 'cash', 'a', DATE '2005-01-01')", "amount_in_range", "amount=100.01"),
+        ("(3, 1, 'cheque', 'a', DATE '2005-01-01')", "kind_accepted", "kind=cheque"),
+        ("(3, 1, 'cash', 'b', DATE '2005-01-01')", "shop_exists", "shop=b, times=1"),
+        ("(13, 1, 'cash', 'a', DATE '2005-01-01')", "no_thirteen", "number=13"),
+    ],
+)
+def test_an_offending_row_is_found_and_shown(
+    engine: DuckDBEngine, tmp_path: Path, row: str, check: str, shown: str
+) -> None:
+    failed = [r for r in run(engine, tmp_path, f"{GOOD}, {row}").checks if not r.passed]
+    assert [(r.check.name, r.failing_rows) for r in failed] == [(check, 1)]
+    assert shown in failed[0].detail
+    assert failed[0].blocks
+
+
+def test_too_few_rows_fail_and_write_no_files(engine: DuckDBEngine, tmp_path: Path) -> None:
+    result = run(engine, tmp_path, "", model(GOOD) + " WHERE false")
+    assert result.files == ()
+    assert [r.check.name for r in result.checks if not r.passed] == ["row_count"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "(3000000000, 1, 'cash', 'a', DATE '2005-01-01')",
+        "('no number', 1, 'cash', 'a', DATE '2005-01-01')",
+        "(1, 9999999999999999999.0, 'cash', 'a', DATE '2005-01-01')",
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_and_no_null(
+    engine: DuckDBEngine, tmp_path: Path, rows: str
+) -> None:
+    with pytest.raises(EngineError, match=r"sql/star/sales.sql"):
+        run(engine, tmp_path, rows)
+
+
+def test_a_table_reads_what_the_run_wrote_before_it(engine: DuckDBEngine, tmp_path: Path) -> None:
+    days = Table(
+        layer="star",
+        name="days",
+        description="Days.",
+        grain="one row per day",
+        columns=(Column("day", "date", "Day."),),
+        primary_key=("day",),
+        sql="SELECT DISTINCT cast(day AS date) AS day FROM star.sales",
+    )
+    sales = replace(SALES, sql=model(GOOD), foreign_keys=())
+    request = RunRequest(
+        (
+            OutputTable(sales, f"file://{tmp_path}/sales", FIELD_IDS),
+            OutputTable(days, f"file://{tmp_path}/days", {"day": 1}, (InputTable(sales, ()),)),
+        )
+    )
+    assert engine.run(request)[1].row_count == len({date(2005, 1, 31), date(2005, 2, 28)})
