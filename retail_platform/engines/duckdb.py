@@ -252,17 +252,17 @@ def _measure(connection: DuckDBPyConnection, table: Table) -> Measures:
     """The measures of the contract by month."""
     if not table.measures:
         return {}
-    month = "''"
-    if table.partition:
-        # A missing month fails the audit, which shall say so rather than stumble over it here.
-        month = f"coalesce(strftime({table.partition.column}, '%Y-%m'), '')"
+    month = table.partition.column if table.partition else "NULL"
     aggregates = ", ".join(
         to_duckdb(f"SELECT {sql}").removeprefix("SELECT ") for sql in table.measures.values()
     )
     rows = connection.execute(
         f"SELECT {month}, {aggregates} FROM {qualified(table)} GROUP BY 1 ORDER BY 1"
     ).fetchall()
-    measures = {key: _decimals(table.measures, values) for key, *values in rows}
+    # A missing month fails the audit, which shall say so rather than stumble over it here.
+    measures = {
+        f"{key:%Y-%m}" if key else "": _decimals(table.measures, values) for key, *values in rows
+    }
     if not table.partition and not measures:
         return {"": {name: Decimal(0) for name in table.measures}}
     return measures
