@@ -321,6 +321,7 @@ class Builder:
         """Reads the tables, and those again whose totals moved meanwhile."""
         results: dict[str, TableResult] = {}
         moving = list(extraction.tables)
+        log.info("asking the source for its totals")
         before = extraction.totals(moving)
         for attempt in range(1, _SOURCE_TRIES + 1):
             outputs = [
@@ -457,6 +458,7 @@ class Builder:
         pinned: dict[str, Version],
         source_totals: dict[str, Measures] | None = None,
     ) -> list[Built]:
+        log.info("publishing")
         built: list[Built] = []
         versions = dict(pinned)
         for table, result in zip(tables, results, strict=True):

@@ -52,7 +52,9 @@ ReplaceOption = Annotated[
 
 def main() -> None:
     """Runs the command line; errors that a user can mend are printed without a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    warnings = logging.StreamHandler(sys.stderr)
+    warnings.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[warnings])
     try:
         app()
     except RetailError as error:
@@ -175,7 +177,8 @@ def build(
 
     started = time.perf_counter()
     platform = _platform()
-    outcome = run_build(platform, assets or [], from_, to, _say)
+    with _progress("building") as advance, _shown(advance):
+        outcome = run_build(platform, assets or [], from_, to, _say)
     for result in outcome.failures:
         _say(f"failed: {result.table}.{result.check}: {result.detail}")
     for result in outcome.warnings:
@@ -435,21 +438,46 @@ def _load_sample(
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[str, int], None]]:
-    """Shows on a terminal how many rows of which table are done."""
+def _progress(what: str) -> Iterator[Callable[[str, int | None], None]]:
+    """Shows on a terminal what is being done, and how many rows of it where that is known."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     bar: Progress
+    console = Console(stderr=True)
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(what)
-        yield lambda table, rows: bar.update(task, description=f"{what}: {table} {rows:,} rows")
+
+        def advance(step: str, rows: int | None) -> None:
+            count = "" if rows is None else f" {rows:,} rows"
+            bar.update(task, description=f"{what}: {step}{count}")
+
+        yield advance
+
+
+@contextmanager
+def _shown(advance: Callable[[str, int | None], None]) -> Iterator[None]:
+    """Shows what the platform logs of its work as progress."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            advance(record.getMessage(), None)
+
+    logger, handler = logging.getLogger("retail_platform"), Shown(logging.INFO)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logger.removeHandler(handler)
 
 
 def _print_rows(rows: list[dict[str, Any]], format: Format) -> None:

@@ -182,6 +182,11 @@ def prepare_dagster_home(folder: Path) -> None:
     config = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
+        # What the platform logs of its work shows up in the run's own log.
+        "python_logs": {
+            "managed_python_loggers": ["retail_platform"],
+            "python_log_level": "INFO",
+        },
         "event_log_storage": storage,
     }
     (folder / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

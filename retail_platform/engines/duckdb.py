@@ -1,5 +1,6 @@
 """The laptop's engine: DuckDB in this process, within a memory limit."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ _TYPES = {
     "long": "BIGINT",
 }
 _EXAMPLES = 5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def _write(
     connection: DuckDBPyConnection, output: OutputTable, source: RowReader | None
 ) -> _Written:
     """Writes one table."""
+    log.info("writing %s", qualified(output.contract))
     started = time.perf_counter()
     table = output.contract
     _path(output.location).mkdir(parents=True, exist_ok=True)
