@@ -4,12 +4,12 @@ Every entry was seen: Spark and DuckDB give other rows, other types or an error 
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.tokens import Token, TokenType
 
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.loader import Contracts
@@ -70,14 +70,12 @@ def statements(table: Table) -> Iterator[tuple[str, str]]:
 
 def unportable(sql: str, schema: Schema) -> list[str]:
     """What is wrong with a statement, and what to write instead; empty where it is portable."""
-    tree = qualify(
-        parse(sql), schema=dict(schema), dialect=MODEL_DIALECT, quote_identifiers=False
-    )
+    tree = qualify(parse(sql), schema=dict(schema), dialect=MODEL_DIALECT, quote_identifiers=False)
     typed = annotate_types(tree, schema=dict(schema), dialect=MODEL_DIALECT)
     return list(
         dict.fromkeys(
             [
-                *_functions(Spark().tokenize(sql)),
+                *_functions(sql),
                 *(complaint for node in typed.walk() if (complaint := _complaint(node))),
             ]
         )
@@ -95,17 +93,15 @@ def uncast(table: Table) -> list[str]:
         for select in _branches(parse(table.sql))
         for column, projection in zip(table.columns, select.expressions, strict=True)
         if projection.alias_or_name != column.name
-        or not (
-            _is_cast_to(projection.unalias(), column.type) or _is_of(table, select, projection)
-        )
+        or not (_is_cast_to(projection.unalias(), column.type) or _is_of(table, select, projection))
     ]
 
 
-def _functions(tokens: list[Token]) -> Iterator[str]:
+def _functions(sql: str) -> Iterator[str]:
     """By their written names, because parsing makes `trunc` and `date_trunc` nearly the same."""
-    for token, following in zip(tokens, tokens[1:], strict=False):
+    for token, following in pairwise(Spark().tokenize(sql)):
         name = token.text.lower()
-        if following.token_type is TokenType.L_PAREN and name in _PORTABLE:
+        if following.text == "(" and name in _PORTABLE:
             yield f"{name}() differs between engines: write {_PORTABLE[name]}"
 
 
@@ -131,7 +127,7 @@ def _complaint(node: exp.Expr) -> str | None:
     return None
 
 
-def _type(node: exp.Expr) -> exp.DataType.Type | None:
+def _type(node: exp.Expr) -> exp.DType | None:
     inner = node.unnest()
     if isinstance(inner, exp.Floor):
         return None  # a whole number, whatever it is called

@@ -70,14 +70,20 @@ def test_the_guard_refuses(bad: str, remedy: str) -> None:
     "place",
     [
         "SELECT i FROM star.things WHERE {}",
-        "SELECT i FROM star.things t JOIN star.things u ON {}",
+        "SELECT t.i FROM star.things t JOIN star.things u ON {}",
         "WITH some AS (SELECT i FROM star.things WHERE {}) SELECT i FROM some",
         "SELECT i FROM star.things WHERE i IN (SELECT i FROM star.things WHERE {})",
         "SELECT i FROM star.things UNION ALL SELECT i FROM star.things WHERE {}",
     ],
 )
 def test_the_guard_looks_everywhere(place: str) -> None:
-    assert len(unportable(place.format("weekday(date '2004-01-01') = 1"), THINGS)) == 1
+    for bad in ("weekday(date '2004-01-01') = 1", "cast(7 AS decimal(10,2)) / 2 > 3"):
+        assert len(unportable(place.format(bad), THINGS)) == 1
+
+
+def test_the_guard_knows_the_types_of_what_a_query_computed_before() -> None:
+    before = "WITH some AS (SELECT sum(m) AS total, count(*) AS n FROM star.things)"
+    assert len(unportable(f"{before} SELECT total / n AS mean FROM some", THINGS)) == 1
 
 
 @pytest.mark.parametrize(

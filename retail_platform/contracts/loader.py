@@ -1,7 +1,7 @@
 """Reads the contracts: `sql/<layer>/schema.yml` and the SQL file beside it for every table."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import Column, ForeignKey, Rule, Table
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.errors import ConfigurationError
 
@@ -126,46 +126,67 @@ def _read_layer(root: Path, layer: str) -> Iterator[Table]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"sql/{layer}/schema.yml cannot be read: {error}") from error
-    undeclared = {file.stem for file in (root / layer).glob("*.sql")} - set(document["tables"])
+    where = f"sql/{layer}/schema.yml"
+    entries = _mapping(f"{where}, tables", _mapping(where, document).get("tables"))
+    undeclared = {file.stem for file in (root / layer).glob("*.sql")} - set(entries)
     if undeclared:
         raise ConfigurationError(
             f"sql/{layer}/schema.yml lacks the contract of {', '.join(sorted(undeclared))}: "
             "every SQL file there needs one"
         )
-    for name, entry in document["tables"].items():
+    for name, entry in entries.items():
         yield _read_table(root, layer, name, entry)
 
 
-def _read_table(root: Path, layer: str, name: str, entry: dict[str, Any]) -> Table:
+def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
     where = f"sql/{layer}/schema.yml, table {name}"
     sql_path = f"{layer}/{name}.sql"
     try:
         sql = "" if name == QUARANTINE else (root / sql_path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{where}: sql/{sql_path} cannot be read: {error}") from error
-    columns = [{"name": key, **value} for key, value in entry.pop("columns", {}).items()]
-    rules = [{"name": key, **value} for key, value in entry.pop("rules", {}).items()]
-    fields = {
-        **entry,
+    written = _fields(where, entry, Table)
+    keys = written.get("foreign_keys", [])
+    contract = {
+        **written,
         "layer": layer,
         "name": name,
-        "columns": columns,
-        "rules": rules,
+        "columns": _named(f"{where}, columns", written.get("columns", {}), Column),
+        "rules": _named(f"{where}, rules", written.get("rules", {}), Rule),
+        "foreign_keys": [_fields(f"{where}, foreign_keys", key, ForeignKey) for key in keys],
         "sql": sql,
         "sql_path": sql_path,
     }
-    unknown = sorted(set(fields) - set(Table.__dataclass_fields__))
-    if unknown:
-        raise ConfigurationError(
-            f"{where}: unknown {', '.join(unknown)}; a table has "
-            f"{', '.join(Table.__dataclass_fields__)}"
-        )
     try:
-        return TypeAdapter(Table).validate_python(fields)
+        return TypeAdapter(Table).validate_python(contract)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{where}: {place}: {first['msg']}") from error
+
+
+def _named(where: str, entries: object, of: type) -> list[dict[str, Any]]:
+    return [
+        {"name": name, **_fields(f"{where}.{name}", entry, of)}
+        for name, entry in _mapping(where, entries).items()
+    ]
+
+
+def _fields(where: str, entry: object, of: type) -> dict[str, Any]:
+    """An entry whose fields are those of `of`: a misspelt one would silently have no effect."""
+    known = [field.name for field in fields(of)]
+    unknown = [str(name) for name in _mapping(where, entry) if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}"
+        )
+    return _mapping(where, entry)
+
+
+def _mapping(where: str, entry: object) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{where}: a mapping is expected here, not {entry!r}")
+    return entry
 
 
 def _check_references(contracts: Contracts, table: Table) -> None:
@@ -179,13 +200,24 @@ def _check_references(contracts: Contracts, table: Table) -> None:
                 f"{where}: {what} names {', '.join(missing)}, which {of.name} lacks"
             )
 
+    def table_called(name: str) -> Table:
+        try:
+            return contracts.table(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from None
+
     columns_exist(table, table.primary_key, "primary_key")
     if table.partition:
         columns_exist(table, (table.partition.column, table.partition.date), "partition")
     for key in table.foreign_keys:
         columns_exist(table, key.columns, "a foreign key")
-        columns_exist(contracts.table(key.table), key.to_columns, "a foreign key")
+        columns_exist(table_called(key.table), key.to_columns, "a foreign key")
+        if len(key.columns) != len(key.to_columns):
+            raise ConfigurationError(
+                f"{where}: a foreign key pairs {', '.join(key.columns)} with "
+                f"{', '.join(key.to_columns)}: give as many columns on both sides"
+            )
     if table.reconciles_with and not (
-        set(table.measures) <= set(contracts.table(table.reconciles_with).measures)
+        set(table.measures) <= set(table_called(table.reconciles_with).measures)
     ):
         raise ConfigurationError(f"{where}: measures must stand in {table.reconciles_with} too")
