@@ -1,0 +1,125 @@
+"""Settings come from the environment, then settings.toml, then defaults; secrets stay secret."""
+
+from pathlib import Path
+
+import pytest
+
+from retail_platform.errors import ConfigurationError
+from retail_platform.settings import Settings, load_settings, settings_file, write_setting
+
+SECRET = "postgresql://me:hunter2@db/shop"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh home, and an environment without settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"RETAIL_{name.upper()}", raising=False)
+    monkeypatch.setenv("RETAIL_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_everything_has_a_default(home: Path) -> None:
+    settings = load_settings()
+    assert settings.home == home
+    assert (settings.env, settings.engine) == ("embedded", "duckdb")
+    assert settings.source_url is None
+    assert settings.dagster_home == home / "dagster"
+
+
+def test_the_home_defaults_to_a_folder_beside_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RETAIL_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().home == tmp_path / ".retail"
+
+
+def test_the_environment_goes_before_the_file_before_the_default(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().first_month == "2003-01"
+    write_setting(home, "first_month", "2004-01")
+    assert load_settings().first_month == "2004-01"
+    monkeypatch.setenv("RETAIL_FIRST_MONTH", "2005-01")
+    assert load_settings().first_month == "2005-01"
+
+
+def test_an_explicit_home_goes_before_all(home: Path) -> None:
+    write_setting(home / "other", "first_month", "2006-01")
+    settings = load_settings(home / "other")
+    assert settings.home == home / "other"
+    assert settings.first_month == "2006-01"
+    assert settings.settings_file == home / "other" / "settings.toml"
+
+
+def test_a_written_setting_replaces_its_line_and_keeps_the_others(home: Path) -> None:
+    settings_file().write_text('# mine\nmemory_limit = "2GB"\nfirst_month = "2003-01"\n')
+    write_setting(home, "first_month", "2004-01")
+    assert settings_file().read_text() == '# mine\nmemory_limit = "2GB"\nfirst_month = "2004-01"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("env", "moon", r"env \(RETAIL_ENV\): allowed: .*embedded"),
+        ("engine", "hadoop", r"engine \(RETAIL_ENGINE\): allowed: .*duckdb"),
+        ("first_month", "2003", "YYYY-MM"),
+        ("first_month", "2003-13", "YYYY-MM"),
+        ("first_month", "2999-01", "future"),
+        ("refresh_months", "0", "between 1 and 120"),
+        ("refresh_months", "121", "between 1 and 120"),
+        ("refresh_months", "two", "RETAIL_REFRESH_MONTHS"),
+        ("memory_limit", "much", "such as 800MB"),
+        ("memory_limit", "0GB", "such as 800MB"),
+        ("source_url", "oracle://me:hunter2@db/x", "mysql:// or postgresql://"),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_an_impossible_value_is_refused_with_what_is_allowed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, value: str, told: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv(f"RETAIL_{name.upper()}", value)
+    else:
+        write_setting(home, name, value)
+    with pytest.raises(ConfigurationError, match=told) as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETAIL_ENGIN", "hunter2")
+    with pytest.raises(ConfigurationError, match=r"unknown RETAIL_ENGIN .*RETAIL_ENGINE") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"env = ", "is not valid TOML: .*mend or delete it"),
+        (b"\xff\xfe", "settings.toml cannot be read"),
+        (b"engin = 'hunter2'", "unknown setting 'engin' in settings.toml; the settings are"),
+    ],
+)
+def test_a_corrupt_file_is_named(content: bytes, told: str) -> None:
+    settings_file().write_bytes(content)
+    with pytest.raises(ConfigurationError, match=told) as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("show", [str, repr, Settings.model_dump_json])
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, show: object) -> None:
+    monkeypatch.setenv("RETAIL_SOURCE_URL", SECRET)
+    settings = load_settings()
+    assert callable(show)
+    assert "hunter2" not in show(settings)
+    assert settings.source_url
+    assert settings.source_url.get_secret_value() == SECRET
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().engine = "duckdb"
