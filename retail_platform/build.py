@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from filelock import FileLock, Timeout
 
@@ -413,7 +414,9 @@ class Builder:
                 detail="; ".join(filter(None, [compared[0].detail, *complaints])),
             )
         if moved:
-            compared = [_as_warning(result_, before[table.name]) for result_ in compared]
+            compared = [
+                _as_warning(result_, before[table.name], after[table.name]) for result_ in compared
+            ]
         return replace(result, checks=checks + tuple(compared))
 
     def _reconciled_model(
@@ -546,19 +549,27 @@ class _Extraction:
         )
 
 
-def _as_warning(result: CheckResult, before: Measures) -> CheckResult:
-    """The source kept changing: no exact answer exists, so the difference is only reported."""
-    moved = f"the source kept changing during {_SOURCE_TRIES} reads; before the last read: " + (
-        "; ".join(
-            f"{month or 'all'}: {', '.join(f'{k} {v}' for k, v in row.items())}"
-            for month, row in sorted(before.items())[-2:]
-        )
+def _as_warning(result: CheckResult, before: Measures, after: Measures) -> CheckResult:
+    """The source kept changing: no exact answer exists, so both its totals are only reported."""
+    moved = [month for month in sorted(before | after) if before.get(month) != after.get(month)]
+    changes = "; ".join(
+        f"{month or 'all'}: {_change(before.get(month, {}), after.get(month, {}))}"
+        for month in moved[:3]
     )
+    told = f"the source kept changing during {_SOURCE_TRIES} reads, at last {changes}"
     return replace(
         result,
         check=replace(result.check, severity=Severity.WARN),
         failing_rows=max(result.failing_rows, 1),
-        detail="; ".join(filter(None, [result.detail, moved])),
+        detail="; ".join(filter(None, [result.detail, told])),
+    )
+
+
+def _change(before: dict[str, Decimal], after: dict[str, Decimal]) -> str:
+    return ", ".join(
+        f"{name} from {before.get(name, 0)} to {after.get(name, 0)}"
+        for name in after | before
+        if before.get(name) != after.get(name)
     )
 
 

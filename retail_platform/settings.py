@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     source_url: SecretStr | None = None
     first_month: str = "2003-01"
     refresh_months: int = 2
-    memory_limit: str = "1GB"
+    memory_limit: str = "2GB"
 
     @field_validator("home")
     @classmethod

@@ -90,7 +90,9 @@ def test_an_impossible_value_is_refused_with_what_is_allowed(
 
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETAIL_ENGIN", "hunter2")
-    with pytest.raises(ConfigurationError, match=r"unknown RETAIL_ENGIN .*RETAIL_ENGINE") as refused:
+    with pytest.raises(
+        ConfigurationError, match=r"unknown RETAIL_ENGIN .*RETAIL_ENGINE"
+    ) as refused:
         load_settings()
     assert "hunter2" not in str(refused.value)
 
