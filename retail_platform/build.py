@@ -24,6 +24,7 @@ from retail_platform.contracts.model import Severity, Table
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (
+    DataFile,
     Engine,
     InputTable,
     Measures,
@@ -210,7 +211,7 @@ class Builder:
             yield
         except BaseException:
             published = {
-                file for output in outputs for file in self.lake.files(output.contract.name)
+                file.uri for output in outputs for file in self.lake.files(output.contract.name)
             }
             self.lake.discard(
                 [
@@ -273,6 +274,7 @@ class Builder:
             contract=table,
             location=self.lake.new_location(table),
             field_ids=plan.field_ids,
+            months=months if table.partition else None,
             inputs=tuple(
                 self._input(table, name, months, (pinned or {}).get(name))
                 for name in sorted(inputs)
@@ -290,11 +292,11 @@ class Builder:
         pruned = months if reader.partition and contract.partition else None
         return InputTable(contract, self.lake.files(name, pruned, version.snapshot_id))
 
-    def _retained(self, table: Table, months: MonthRange) -> tuple[str, ...]:
+    def _retained(self, table: Table, months: MonthRange) -> tuple[DataFile, ...]:
         if not table.partition:
             return ()
-        replaced = set(self.lake.files(table.name, months))
-        return tuple(file for file in self.lake.files(table.name) if file not in replaced)
+        files = self.lake.files(table.name)
+        return tuple(file for file in files if file.month and file.month not in months)
 
     def _compared_with(self, table: Table) -> set[str]:
         """The other tables that the checks of `table` read."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import pyarrow.parquet as pq
 
 from retail_platform.contracts.model import Table
 from retail_platform.engines.extraction import arrow_type
+from retail_platform.engines.protocol import DataFile
 
 Row = dict[str, Any]
 
 
 def write_files(
     table: Table, location: str, rows: Sequence[Row], field_ids: Mapping[str, int] | None = None
-) -> tuple[str, ...]:
+) -> tuple[DataFile, ...]:
     """Writes rows in the contract's types, one file for each month of a monthly table."""
     ids = field_ids or {name: index for index, name in enumerate(table.column_names, 1)}
     schema = pa.schema(
@@ -29,23 +31,24 @@ def write_files(
             for column in table.columns
         ]
     )
-    parts: dict[object, list[Row]] = {}
+    parts: dict[date | None, list[Row]] = {}
     for row in rows:
         parts.setdefault(row[table.partition.column] if table.partition else None, []).append(row)
     folder = path_of(location)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for part in parts.values():
+    for month, part in parts.items():
         file = folder / f"{uuid.uuid4().hex}.parquet"
         pq.write_table(pa.Table.from_pylist(part, schema=schema), file)
-        files.append(f"file://{file}")
+        files.append(DataFile(f"file://{file}", month))
     return tuple(files)
 
 
-def read_rows(files: Sequence[str]) -> list[Row]:
+def read_rows(files: Sequence[DataFile]) -> list[Row]:
     """The rows of all files, in their order."""
     return [row for file in files for row in pq.ParquetFile(path_of(file)).read().to_pylist()]
 
 
-def path_of(uri: str) -> Path:
+def path_of(file: DataFile | str) -> Path:
+    uri = file if isinstance(file, str) else file.uri
     return Path(uri.removeprefix("file://"))

@@ -14,9 +14,9 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import InputTable
 from retail_platform.errors import ConfigurationError, LakeError
-from retail_platform.lake.lake import Lake, Publication, local_path
+from retail_platform.lake.lake import Lake, Publication
 from retail_platform.reconciliation import reconcile
-from retail_platform_tests.parquet import Row, read_rows, write_files
+from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
 JANUARY, FEBRUARY = date(2005, 1, 1), date(2005, 2, 1)
 ALL = MonthRange(JANUARY, FEBRUARY)
@@ -134,7 +134,7 @@ def test_only_the_runs_months_are_read_and_replaced(tmp_path: Path) -> None:
     builder.build_models([FACT_LINES], ALL)
     publish_lines(builder, line(1, "A", JANUARY), line(2, "B", FEBRUARY))
     for file in builder.lake.files("lines", MonthRange(JANUARY, JANUARY)):
-        local_path(file).unlink()  # a read of January would fail
+        path_of(file).unlink()  # a read of January would fail
     built = builder.build_models([FACT_LINES], MonthRange(FEBRUARY, FEBRUARY))
     assert built[0].result.row_count == 1
     assert [row["shop"] for row in published(builder, "fact_lines")] == ["a", "B"]

@@ -1,10 +1,11 @@
 """The checks that follow from a contract, as portable SQL that counts offending rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retail_platform.contracts.loader import QUARANTINE
 from retail_platform.contracts.model import Column, ForeignKey, Severity, Table
+from retail_platform.contracts.sql import row_condition
 
 RECONCILES = "reconciles"
 """The name of the check that compares a table's measures with those of what it was made from."""
@@ -27,9 +28,9 @@ class Check:
         severity: Whether a failure stops publication.
         offenders: Spark SQL that returns the offending rows; empty for a check that is not made
             by a query over the table.
+        condition: Where one row shows whether it offends: the condition that is true of it then.
+            All such checks of a table cost one scan.
         blocking: Whether a failure of severity `error` stops publication.
-        condition: Instead of `offenders`: a condition on one row that is true where it offends,
-            so that all such checks of a table cost one scan.
     """
 
     name: str
@@ -86,7 +87,12 @@ def check_of(table: Table, name: str) -> Check:
 
 def checks_of(table: Table) -> tuple[Check, ...]:
     """All checks of a table, in the order in which they are shown."""
-    return tuple(_checks(table))
+    return tuple(
+        replace(check, offenders=f"SELECT * FROM {qualified(table)} WHERE {check.condition}")
+        if check.condition and not check.offenders
+        else check
+        for check in _checks(table)
+    )
 
 
 def _checks(table: Table) -> Iterator[Check]:
@@ -125,7 +131,13 @@ def _checks(table: Table) -> Iterator[Check]:
     for key in table.foreign_keys:
         yield _foreign_key(table, key)
     for rule in table.rules:
-        yield Check(rule.name, rule.description, rule.severity, offenders=rule.sql)
+        yield Check(
+            rule.name,
+            rule.description,
+            rule.severity,
+            offenders=rule.sql,
+            condition=row_condition(rule.sql, qualified(table)),
+        )
     if table.layer == "raw" and table.name != QUARANTINE:
         yield Check(READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN)
     if table.measures and table.name != QUARANTINE:

@@ -209,6 +209,11 @@ def _check_references(contracts: Contracts, table: Table) -> None:
     columns_exist(table, table.primary_key, "primary_key")
     if table.partition:
         columns_exist(table, (table.partition.column, table.partition.date), "partition")
+        if table.column(table.partition.column).nullable:
+            raise ConfigurationError(
+                f"{where}: {table.partition.column} tells where a row is stored: give it "
+                "nullable: false"
+            )
     for key in table.foreign_keys:
         columns_exist(table, key.columns, "a foreign key")
         columns_exist(table_called(key.table), key.to_columns, "a foreign key")

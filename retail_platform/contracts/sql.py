@@ -40,6 +40,35 @@ def referenced_tables(sql: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=512)
+def row_condition(sql: str, table: str) -> str:
+    """The condition of a rule that looks at single rows, so that many rules cost one scan.
+
+    Args:
+        sql: A statement that returns the rows that offend.
+        table: The one table that it may read, as `layer.name`.
+
+    Returns:
+        What its WHERE says of a row; empty where it is not of the form
+        `SELECT columns FROM table WHERE condition`.
+    """
+    tree = parse(sql)
+    parts = {name for name, part in tree.args.items() if part}
+    sources = list(tree.find_all(exp.Table))
+    if (
+        not isinstance(tree, exp.Select)
+        or parts - {"kind", "expressions", "from_", "where"}
+        or "where" not in parts
+        or [f"{source.db}.{source.name}" for source in sources] != [table]
+        or tree.find(exp.AggFunc, exp.Window)
+    ):
+        return ""
+    condition: exp.Expr = tree.args["where"].this
+    for column in condition.find_all(exp.Column):
+        column.set("table", None)
+    return condition.sql(dialect=MODEL_DIALECT)
+
+
+@lru_cache(maxsize=512)
 def to_duckdb(sql: str) -> str:
     """The statement as DuckDB runs it.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from retail_platform.contracts.loader import QUARANTINE
 from retail_platform.contracts.model import Table
-from retail_platform.engines.protocol import OutputTable, RowReader, SourceRead
+from retail_platform.engines.protocol import DataFile, OutputTable, RowReader, SourceRead
 
 _SPLIT_ROWS = 20_000
 """How many rows are sorted into months at once: fewer cost time, more cost memory."""
@@ -43,7 +44,7 @@ def arrow_type(name: str) -> pa.DataType:
     return _TYPES[name]
 
 
-def extract(output: OutputTable, source: RowReader) -> tuple[str, ...]:
+def extract(output: OutputTable, source: RowReader) -> tuple[DataFile, ...]:
     """Copies what the output's statements give into its location.
 
     Args:
@@ -51,7 +52,7 @@ def extract(output: OutputTable, source: RowReader) -> tuple[str, ...]:
         source: Answers them.
 
     Returns:
-        The data files (URIs), one for a month or one for the whole table; none without rows.
+        The data files, one for a month or one for the whole table; none without rows.
 
     Raises:
         SourceError: The source failed, or a value does not fit the contract.
@@ -59,7 +60,7 @@ def extract(output: OutputTable, source: RowReader) -> tuple[str, ...]:
     with _Files(output) as files:
         for read in output.reads or ():
             _copy(output.contract, read, source, files)
-    return files.uris
+    return files.written
 
 
 def _copy(table: Table, read: SourceRead, source: RowReader, files: "_Files") -> None:
@@ -113,9 +114,9 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _by_month(rows: pa.Table, date: str) -> Iterator[tuple[str, pa.Table]]:
+def _by_month(rows: pa.Table, day: str) -> Iterator[tuple[str, pa.Table]]:
     """The rows of each month, as YYYY-MM-01; every part has its own memory."""
-    months = pc.floor_temporal(rows.column(date), unit="month").cast(pa.date32())
+    months = pc.floor_temporal(rows.column(day), unit="month").cast(pa.date32())
     order = pc.sort_indices(months)
     start = 0
     for month, count in zip(*np.unique(months.to_numpy(), return_counts=True), strict=True):
@@ -142,7 +143,7 @@ class _Files:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[pa.Table]] = {}
         self._bytes: dict[str, int] = {}
-        self.uris: tuple[str, ...] = ()
+        self.written: tuple[DataFile, ...] = ()
 
     def __enter__(self) -> "_Files":
         return self
@@ -188,5 +189,7 @@ class _Files:
             self._writers[month] = pq.ParquetWriter(
                 path, self._schema, compression="snappy", store_decimal_as_integer=True
             )
-            self.uris += (f"file://{path}",)
+            self.written += (
+                DataFile(f"file://{path}", date.fromisoformat(month) if month else None),
+            )
         return self._writers[month]

@@ -8,6 +8,7 @@ when the lake commits them.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -15,9 +16,23 @@ import pyarrow as pa
 
 from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.model import Table
+from retail_platform.contracts.months import MonthRange
 
 Measures = dict[str, dict[str, Decimal]]
 """Named aggregates by month (`2004-01`), or under `""` for a table that is not monthly."""
+
+
+@dataclass(frozen=True, order=True)
+class DataFile:
+    """One Parquet file.
+
+    Attributes:
+        uri: Where it is.
+        month: The first day of the month of all its rows; None in a table that is not monthly.
+    """
+
+    uri: str
+    month: date | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,7 @@ class InputTable:
     """A table as an engine reads it: the data files of one snapshot, or of some of its months."""
 
     contract: Table
-    files: tuple[str, ...]
+    files: tuple[DataFile, ...]
 
 
 @dataclass(frozen=True)
@@ -50,9 +65,12 @@ class OutputTable:
         contract: Its columns, checks and measures; `contract.sql` is the model.
         location: A fresh, empty folder (URI) for its data files.
         field_ids: The Iceberg field id of every column.
+        months: The months that are replaced; None where the table is not monthly.
         inputs: What the model reads: exact files of pinned snapshots, pruned to the run's months
-            where both the input and this table are monthly. A table that the same run writes
-            before this one is read as written; its own name means its last version.
+            where both the input and this table are monthly. The rows of a month are made from its
+            monthly inputs' rows of that month, so an engine may take one month after the other. A
+            table that the same run writes before this one is read as written; its own name means
+            its last version.
         retained: The data files of the last version that stay beside the new ones.
         reads: Where set, the rows come from the source by these statements and not from the
             model; an empty tuple gives an empty table.
@@ -61,8 +79,9 @@ class OutputTable:
     contract: Table
     location: str
     field_ids: Mapping[str, int]
+    months: MonthRange | None = None
     inputs: tuple[InputTable, ...] = ()
-    retained: tuple[str, ...] = ()
+    retained: tuple[DataFile, ...] = ()
     reads: tuple[SourceRead, ...] | None = None
 
 
@@ -85,7 +104,7 @@ class TableResult:
 
     Attributes:
         table: Its name.
-        files: The data files (URIs); none for an empty table.
+        files: The data files; none for an empty table.
         row_count: Rows in them.
         byte_count: Their size in bytes.
         seconds: Time spent on writing and auditing the table.
@@ -94,7 +113,7 @@ class TableResult:
     """
 
     table: str
-    files: tuple[str, ...]
+    files: tuple[DataFile, ...]
     row_count: int
     byte_count: int
     seconds: float

@@ -7,14 +7,14 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
-from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,9 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
-from retail_platform.engines.protocol import Measures
+from retail_platform.engines.protocol import DataFile, Measures
 from retail_platform.errors import ConfigurationError, LakeError
-from retail_platform.lake.iceberg import ALL, create_with_snapshot, overwrite
+from retail_platform.lake.iceberg import create_with_snapshot, live_files, overwrite
 from retail_platform.lake.schema import SchemaPlan, plan_schema
 
 _MEASURES = "retail.measures"
@@ -69,7 +69,7 @@ class Publication:
     Attributes:
         table: The contract.
         plan: The schema that the data files were written with.
-        files: The data files (URIs).
+        files: The data files.
         months: The months that are replaced; None for the whole table.
         measures: The measures of `files`.
         inputs: The snapshot id of every table that they were built from.
@@ -78,7 +78,7 @@ class Publication:
 
     table: Table
     plan: SchemaPlan
-    files: tuple[str, ...]
+    files: tuple[DataFile, ...]
     months: MonthRange | None
     measures: Measures
     inputs: dict[str, int]
@@ -170,14 +170,23 @@ class Lake:
         name: str,
         months: MonthRange | None = None,
         snapshot_id: int | None = None,
-    ) -> tuple[str, ...]:
-        """The data files (URIs) of a table, or of some of its months; none before its first build."""
+    ) -> tuple[DataFile, ...]:
+        """The data files of a table, or of some of its months; none before its first build."""
         table = self.contracts.table(name)
         iceberg = self._load(table)
-        if iceberg is None or iceberg.current_snapshot() is None:
+        if iceberg is None:
             return ()
-        scan = iceberg.scan(row_filter=_month_filter(table, months), snapshot_id=snapshot_id)
-        return tuple(sorted(task.file.file_path for task in scan.plan_files()))
+        if snapshot_id is None:
+            snapshot = iceberg.current_snapshot()
+        else:
+            snapshot = iceberg.snapshot_by_id(snapshot_id)
+        if snapshot is None:
+            return ()
+        files = [
+            DataFile(file.file_path, _month_of(table, file))
+            for file in live_files(iceberg, snapshot)
+        ]
+        return tuple(sorted(file for file in files if _is_within(file.month, months)))
 
     def columns(self, name: str, snapshot_id: int | None = None) -> list[tuple[str, str]]:
         """Names and Iceberg types of the columns, as of a snapshot."""
@@ -232,6 +241,7 @@ class Lake:
     def _publish(self, publication: Publication) -> Version:
         table = publication.table
         iceberg = self._load(table)
+        uris = [file.uri for file in publication.files]
         properties = _properties(publication, self._retained(publication))
         if iceberg is None:
             iceberg = create_with_snapshot(
@@ -239,19 +249,19 @@ class Lake:
                 (table.layer, table.name),
                 table,
                 publication.plan,
-                publication.files,
+                uris,
                 properties,
             )
         else:
             if table.partition and _retypes(table.partition.column, publication.plan):
                 raise LakeError(f"{table.name}: the partition column cannot be retyped")
-            iceberg = overwrite(
-                iceberg,
-                publication.plan,
-                publication.files,
-                _month_filter(table, publication.months),
-                properties,
-            )
+            old = iceberg.current_snapshot()
+            replaced = [
+                file
+                for file in (live_files(iceberg, old) if old else ())
+                if _is_within(_month_of(table, file), publication.months)
+            ]
+            iceberg = overwrite(iceberg, publication.plan, uris, replaced, properties)
         snapshot = iceberg.current_snapshot()
         assert snapshot is not None  # noqa: S101  (just committed)
         return _version(table, snapshot, current=True)
@@ -390,11 +400,13 @@ def _read_measures(text: str) -> Measures:
     }
 
 
-def _month_filter(table: Table, months: MonthRange | None) -> str | BooleanExpression:
-    if months is None or table.partition is None:
-        return ALL
-    column = table.partition.column
-    return f"{column} >= '{months.first}' and {column} < '{months.end}'"
+def _is_within(month: date | None, months: MonthRange | None) -> bool:
+    return months is None or month is None or month in months
+
+
+def _month_of(table: Table, file: IcebergFile) -> date | None:
+    """The month of a file: the value, in days since 1970, of its table's one partition field."""
+    return date(1970, 1, 1) + timedelta(days=file.partition[0]) if table.partition else None
 
 
 def _retypes(column: str, plan: SchemaPlan) -> bool:

@@ -21,7 +21,8 @@ class LakeSnapshots:
     def files(self, table: str, as_of: datetime | None) -> Sequence[str]:
         """The data files of a table's snapshot; none before its first one."""
         version = self._lake.version(table, as_of)
-        return self._lake.files(table, snapshot_id=version.snapshot_id) if version else ()
+        files = self._lake.files(table, snapshot_id=version.snapshot_id) if version else ()
+        return [file.uri for file in files]
 
     def columns(self, table: str, as_of: datetime | None) -> Sequence[tuple[str, str]]:
         """Name and DuckDB type of the columns of a table's snapshot."""

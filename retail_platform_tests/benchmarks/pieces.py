@@ -100,12 +100,15 @@ def bare_star(platform: Platform, _: str) -> float:
         }
     )
     con.execute("CREATE SCHEMA raw; CREATE SCHEMA star")
-    files = {t.name: platform.lake.files(t.name) for t in platform.contracts.layer("raw")}
+    files = {
+        table.name: [file.uri for file in platform.lake.files(table.name)]
+        for table in platform.contracts.layer("raw")
+    }
 
     def work() -> None:
         for name, paths in files.items():
             if paths:
-                con.execute(f"CREATE VIEW raw.{name} AS FROM read_parquet({list(paths)})")
+                con.execute(f"CREATE VIEW raw.{name} AS FROM read_parquet({paths})")
         for table in platform.contracts.layer("star"):
             # The last version of a dimension, which its model reads, does not exist yet.
             kinds = ", ".join(

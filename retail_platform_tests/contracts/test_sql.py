@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from retail_platform.contracts.sql import parse, referenced_tables, to_duckdb
+from retail_platform.contracts.sql import parse, referenced_tables, row_condition, to_duckdb
 from retail_platform.errors import ConfigurationError
 
 
@@ -40,3 +40,23 @@ def test_a_cast_that_fails_raises_and_is_no_null(sql: str) -> None:
     assert "TRY_CAST" not in to_duckdb(sql)
     with pytest.raises(duckdb.ConversionException):
         duckdb.execute(to_duckdb(sql)).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("sql", "condition"),
+    [
+        ("SELECT id FROM star.sales WHERE a > b", "a > b"),
+        ("SELECT * FROM star.sales s WHERE s.a > 1 OR s.b IS NULL", "a > 1 OR b IS NULL"),
+        ("SELECT id FROM star.sales", ""),
+        ("SELECT id FROM star.others WHERE a > b", ""),
+        ("SELECT id FROM star.sales WHERE a > (SELECT max(a) FROM star.others)", ""),
+        ("SELECT id FROM star.sales WHERE a > 1 LIMIT 1", ""),
+        ("SELECT DISTINCT id FROM star.sales WHERE a > 1", ""),
+        ("SELECT count(*) AS n FROM star.sales WHERE a > 1", ""),
+        ("SELECT id FROM star.sales WHERE a > 1 GROUP BY id", ""),
+        ("SELECT s.id FROM star.sales s JOIN star.others o ON s.id = o.id WHERE s.a > 1", ""),
+        ("SELECT id FROM star.sales WHERE a > 1 UNION ALL SELECT id FROM star.sales", ""),
+    ],
+)
+def test_a_rule_on_single_rows_is_known_by_its_form(sql: str, condition: str) -> None:
+    assert row_condition(sql, "star.sales") == condition

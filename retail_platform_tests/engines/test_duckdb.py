@@ -10,9 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from retail_platform.contracts.model import Column, ForeignKey, MonthPartition, Rule, Table
+from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
-from retail_platform.engines.protocol import InputTable, OutputTable, RunRequest, TableResult
+from retail_platform.engines.protocol import (
+    DataFile,
+    InputTable,
+    OutputTable,
+    RunRequest,
+    TableResult,
+)
 from retail_platform.errors import EngineError
+from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
 SHOPS = Table(
     layer="raw",
@@ -43,6 +51,7 @@ SALES = Table(
     min_rows=1,
 )
 GOOD = "(1, 1.50, 'cash', 'a', DATE '2005-01-31'), (2, 2.25, NULL, NULL, DATE '2005-02-28')"
+YEAR = MonthRange.parse("2005-01", "2005-12")
 FIELD_IDS = {column.name: number for number, column in enumerate(SALES.columns, 11)}
 
 
@@ -64,8 +73,8 @@ def run(engine: DuckDBEngine, folder: Path, rows: str, sql: str = "") -> TableRe
     shops = folder / "shops.parquet"
     duckdb.execute(f"COPY (SELECT 'a' AS shop) TO '{shops}'")
     table = replace(SALES, sql=sql or model(rows), sql_path="star/sales.sql")
-    output = OutputTable(table, f"file://{folder}/out", FIELD_IDS)
-    request = RunRequest((output,), (InputTable(SHOPS, (f"file://{shops}",)),))
+    output = OutputTable(table, f"file://{folder}/out", FIELD_IDS, YEAR)
+    request = RunRequest((output,), (InputTable(SHOPS, (DataFile(f"file://{shops}"),)),))
     return engine.run(request)[0]
 
 
@@ -73,7 +82,7 @@ def test_files_are_by_month_with_field_ids_and_the_contracts_types(
     engine: DuckDBEngine, tmp_path: Path
 ) -> None:
     result = run(engine, tmp_path, GOOD)
-    paths = [Path(file.removeprefix("file://")) for file in result.files]
+    paths = [path_of(file) for file in result.files]
     assert sorted(path.parent.name for path in paths) == ["month=2005-01-01", "month=2005-02-01"]
     schema = pq.read_schema(paths[0])
     found = {f.name: int((f.metadata or {})[b"PARQUET:field_id"]) for f in schema}
@@ -150,8 +159,67 @@ def test_a_table_reads_what_the_run_wrote_before_it(engine: DuckDBEngine, tmp_pa
     sales = replace(SALES, sql=model(GOOD), foreign_keys=())
     request = RunRequest(
         (
-            OutputTable(sales, f"file://{tmp_path}/sales", FIELD_IDS),
-            OutputTable(days, f"file://{tmp_path}/days", {"day": 1}, (InputTable(sales, ()),)),
+            OutputTable(sales, f"file://{tmp_path}/sales", FIELD_IDS, YEAR),
+            OutputTable(
+                days, f"file://{tmp_path}/days", {"day": 1}, inputs=(InputTable(sales, ()),)
+            ),
         )
     )
     assert engine.run(request)[1].row_count == len({date(2005, 1, 31), date(2005, 2, 28)})
+
+
+# Months
+
+
+def sales_by_month(folder: Path) -> tuple[DataFile, ...]:
+    """Data files of SALES, one for each of three months."""
+    rows: list[Row] = [
+        {
+            "number": number,
+            "amount": Decimal(number),
+            "kind": "cash",
+            "shop": "a",
+            "day": date(2005, number, 15),
+            "month": date(2005, number, 1),
+        }
+        for number in (1, 2, 3)
+    ]
+    return write_files(SALES, f"file://{folder}/in", rows)
+
+
+def copy_of_sales(folder: Path, sql: str) -> OutputTable:
+    copied = replace(
+        SALES, name="copied", sql=sql, sql_path="star/copied.sql", foreign_keys=(), rules=()
+    )
+    inputs = (InputTable(SALES, sales_by_month(folder)),)
+    return OutputTable(copied, f"file://{folder}/copied", FIELD_IDS, YEAR, inputs)
+
+
+def test_every_month_is_made_from_its_own_rows(engine: DuckDBEngine, tmp_path: Path) -> None:
+    sql = (
+        "SELECT number, cast(count(*) OVER () AS decimal(20,2)) AS amount, kind, shop, day, month"
+        " FROM star.sales"
+    )
+    (result,) = engine.run(RunRequest((copy_of_sales(tmp_path, sql),)))
+    assert [file.month for file in result.files] == [date(2005, m, 1) for m in (1, 2, 3)]
+    assert {row["amount"] for row in read_rows(result.files)} == {Decimal("1.00")}
+
+
+def test_a_month_that_is_not_that_of_its_inputs_is_refused(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    later = "cast(add_months(month, 1) AS date) AS month"
+    sql = f"SELECT number, amount, kind, shop, day, {later} FROM star.sales"
+    with pytest.raises(EngineError, match=r"star/copied.sql.*rows of 2005-02 from .* of 2005-01"):
+        engine.run(RunRequest((copy_of_sales(tmp_path, sql),)))
+
+
+def test_a_model_that_knows_no_months_gives_those_of_the_run(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    table = replace(SALES, sql=model(GOOD), foreign_keys=(), sql_path="star/sales.sql")
+    months = MonthRange.parse("2005-02", "2005-03")
+    output = OutputTable(table, f"file://{tmp_path}/out", FIELD_IDS, months)
+    (result,) = engine.run(RunRequest((output,)))
+    assert [file.month for file in result.files] == [date(2005, 2, 1)]
+    assert [row["number"] for row in read_rows(result.files)] == [2]

@@ -12,10 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from retail_platform.contracts.loader import Contracts
 from retail_platform.contracts.model import Column, MonthPartition, Table
 from retail_platform.contracts.months import MonthRange
+from retail_platform.engines.protocol import DataFile
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake.lake import Lake, Publication, Vacuumed, Version
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
@@ -151,12 +154,24 @@ def test_a_version_says_what_it_was_made_from(lake: Lake) -> None:
     assert published.measures == published.source_totals == totals, "exact"
 
 
+def test_deletions_of_the_past_are_not_carried_along(tmp_path: Path, lake: Lake) -> None:
+    """Else every nightly run would leave a manifest that all later ones have to read."""
+    publish(lake, SALES, [sale(1, 1), sale(2, 2), sale(3, 3)])
+    for number in range(10, 20):
+        publish(lake, SALES, [sale(number, 2)], month(2))
+    assert ids(lake, "sales") == [1, 3, 19]
+    catalog = SqlCatalog("retail", uri=f"sqlite:///{tmp_path / 'lake' / 'catalog.db'}")
+    snapshot = catalog.load_table(("star", "sales")).current_snapshot()
+    assert snapshot
+    assert len(snapshot.manifests(PyArrowFileIO())) == len({"untouched", "added", "deleted"})
+
+
 def test_foreign_files_that_fail_to_commit_leave_the_last_version(lake: Lake) -> None:
     before = publish(lake, SHOPS, [{"id": 1, "name": "a"}])
     plan = lake.plan(SHOPS)
     gone = f"{lake.new_location(SHOPS)}/gone.parquet"
     with pytest.raises(LakeError, match="readers still see the last version"):
-        lake.publish(Publication(SHOPS, plan, (gone,), None, {}, {}))
+        lake.publish(Publication(SHOPS, plan, (DataFile(gone),), None, {}, {}))
     assert lake.history("shops") == [before]
 
 
