@@ -6,21 +6,14 @@ what it had written is deleted, or left for `retail vacuum`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
-from filelock import FileLock, Timeout
-
-from retail_platform.contracts.checks import (
-    READS_EVERY_COLUMN,
-    CheckResult,
-    check_of,
-)
+from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.loader import QUARANTINE, Contracts
-from retail_platform.contracts.model import Severity, Table
+from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (
@@ -34,20 +27,19 @@ from retail_platform.engines.protocol import (
     TableResult,
 )
 from retail_platform.errors import AuditError, ConfigurationError, LakeError
+from retail_platform.extraction import Extraction, OpenSource
 from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.lake.schema import SchemaPlan
-from retail_platform.reconciliation import reconcile, reconcile_quarantine, within
-from retail_platform.sources.database import Source
-from retail_platform.sources.query import SourceQuery
+from retail_platform.reconciliation import (
+    as_warning,
+    reconcile,
+    reconcile_with_source,
+    told_as_moving,
+)
 
 log = logging.getLogger(__name__)
 
 _SOURCE_TRIES = 3
-_LOCK_SECONDS = 600
-
-
-OpenSource = Callable[[], AbstractContextManager[Source]]
-"""Connects to the OLTP database for the time of a `with`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ class Built:
     Attributes:
         version: The snapshot that readers now see.
         result: What the engine wrote, with the outcomes of all checks.
-        months: The months that were replaced; None for the whole table.
+        months: The months that were built; None for the whole table.
     """
 
     version: Version
@@ -86,6 +78,60 @@ class AuditFailed(AuditError):
         )
 
 
+class PublicationStopped(LakeError):
+    """A table could not be committed after others of its layer had been.
+
+    Attributes:
+        built: Those others, which readers see.
+    """
+
+    def __init__(self, error: LakeError, built: Sequence[Built]) -> None:
+        """Says what is published and what is not."""
+        self.built = tuple(built)
+        before = ", ".join(one.version.table for one in built) or "nothing"
+        super().__init__(f"{error}; published before it: {before}")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one run is about to do, settled before anything is written.
+
+    Attributes:
+        tables: In building order.
+        months: The months of the monthly tables among them that it builds.
+        stored: The months that the lake may hold, as of the start of the run.
+        schemas: The schema of each table's next version.
+        replaced: The months of each table that the new version replaces; None for all it has.
+        pinned: The versions of its inputs, which stay these to the end of the run.
+    """
+
+    tables: tuple[Table, ...]
+    months: MonthRange
+    stored: MonthRange
+    schemas: Mapping[str, SchemaPlan]
+    replaced: Mapping[str, MonthRange | None]
+    pinned: Mapping[str, Version] = field(default_factory=dict)
+
+    def months_of(self, table: Table) -> MonthRange | None:
+        """The months of `table` that are built; None where it is not monthly."""
+        return self.months if table.partition else None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of the source.
+
+    Attributes:
+        results: The tables, checked and reconciled.
+        totals: The source's own measures, taken last.
+        moved: The tables that never stood still.
+    """
+
+    results: Sequence[TableResult]
+    totals: Mapping[str, Measures]
+    moved: set[str]
+
+
 @dataclass(frozen=True)
 class Builder:
     """Builds the tables of a lake with an engine.
@@ -104,7 +150,7 @@ class Builder:
 
     @property
     def stored_months(self) -> MonthRange:
-        """The months that monthly tables may hold."""
+        """The months that monthly tables may hold, as of now."""
         return MonthRange(self.first_month, month_start(datetime.now(UTC).date()))
 
     def build_models(self, tables: Sequence[Table], months: MonthRange) -> list[Built]:
@@ -116,19 +162,19 @@ class Builder:
 
         Raises:
             AuditFailed: A blocking check failed; nothing was published.
-            ConfigurationError: A contract changed and `months` leaves some of the table out.
+            ConfigurationError: A contract changed and `months` leaves some of the table out, or
+                an input was built under another contract than it has now.
             LakeError: An input was never built, or a commit failed.
             EngineError: A model failed.
         """
-        with self._exclusively(tables):
-            pinned = self._pin(tables)
-            plans = self._plans(tables, months)
-            outputs = [self._output(table, plans[table.name], months, pinned) for table in tables]
+        with self.lake.exclusively():
+            run = replace(self._plan(tables, months), pinned=self._pin(tables))
+            outputs = [self._output(run, table) for table in tables]
             with self._discarding_on_failure(outputs):
                 written = self.engine.run(RunRequest(tuple(outputs), self._references(tables)))
-                results = [self._reconciled_model(result, months, pinned) for result in written]
+                results = [self._reconciled_model(run, result) for result in written]
                 _audit(results)
-                return self._publish(tables, results, plans, months, pinned)
+                return self._publish(run, results)
 
     def extract(
         self, tables: Sequence[Table], months: MonthRange, open_: OpenSource
@@ -144,18 +190,17 @@ class Builder:
             open_: Connects to the source.
 
         Raises:
-            SourceError: The source cannot be read or does not fit the contracts.
+            SourceError: The source cannot be read, does not fit the contracts, or is empty.
             AuditFailed, ConfigurationError, LakeError: As in `build_models`.
         """
-        with self._exclusively(tables), open_() as source:
-            monthly = [table for table in self.contracts.layer("raw") if table.partition]
-            extraction = _Extraction(source, tables, monthly, months, self.stored_months)
-            plans = self._plans(tables, months)
+        with self.lake.exclusively(), open_() as source:
+            run = self._plan(tables, months)
+            extraction = Extraction(source, self.contracts, tables, run.months, run.stored)
             written: list[OutputTable] = []
             with self._discarding_on_failure(written):
-                results, totals = self._read_until_still(extraction, plans, written)
-                _audit(results)
-                return self._publish(tables, results, plans, months, {}, totals)
+                read = self._read_until_still(run, extraction, written)
+                _audit(read.results)
+                return self._publish(run, read.results, read)
 
     def audit(self, tables: Sequence[Table]) -> list[TableResult]:
         """Checks the published versions of tables again, from their files, and builds nothing.
@@ -165,44 +210,30 @@ class Builder:
 
         Raises:
             LakeError: A table was never built.
+            ConfigurationError: A table was built under another contract than it has now.
         """
-        versions = {table.name: self._version(table.name) for table in tables}
-        shown = {table.name for table in tables} | {
-            name for table in tables for name in self._compared_with(table)
+        # All taken at one moment, before any file is read, which a build meanwhile may replace.
+        versions = {
+            name: version
+            for name in self.contracts.tables
+            if (version := self.lake.version(name)) is not None
         }
+        for table in tables:
+            if table.name not in versions:
+                raise _never_built(table)
+            self._require_known(table)
+        asked = {table.name for table in tables}
+        compared = {name for table in tables for name in self._compared_with(table)} - asked
         results = self.engine.audit(
-            [InputTable(table, self.lake.files(table.name)) for table in tables],
+            [self._version_as_input(table, versions.get(table.name)) for table in tables],
             [
-                InputTable(self.contracts.table(name), self.lake.files(name))
-                for name in sorted(shown - set(versions))
+                self._version_as_input(self.contracts.table(name), versions.get(name))
+                for name in sorted(compared)
             ],
         )
-        found = {result.table: result for result in results}
-        return [self._reconciled_version(versions[name], found) for name in versions]
+        return [self._reconciled_version(versions, result) for result in results]
 
     # Planning
-
-    @contextmanager
-    def _exclusively(self, tables: Sequence[Table]) -> Iterator[None]:
-        """One build of a layer at a time; the kernel frees the lock of a killed one."""
-        layer = tables[0].layer
-        self.lake.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.lake.folder / f"{layer}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            log.warning("another build of %s is running; waiting for it", layer)
-            try:
-                lock.acquire(timeout=_LOCK_SECONDS)
-            except Timeout:
-                raise LakeError(
-                    f"another build of {layer} has been running for {_LOCK_SECONDS} s; "
-                    "wait for it or stop it, then build again"
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _discarding_on_failure(self, outputs: Sequence[OutputTable]) -> Iterator[None]:
@@ -222,34 +253,41 @@ class Builder:
             )
             raise
 
-    def _plans(self, tables: Sequence[Table], months: MonthRange) -> dict[str, SchemaPlan]:
-        plans = {table.name: self.lake.plan(table) for table in tables}
+    def _plan(self, tables: Sequence[Table], months: MonthRange) -> _Run:
+        stored = self.stored_months
+        schemas = {table.name: self.lake.plan(table) for table in tables}
+        replaced: dict[str, MonthRange | None] = {}
         for table in tables:
-            changes = plans[table.name].changes
-            if changes and table.partition and not self._covers(table, months):
+            leaves_some = any(
+                month in stored and month not in months for month in self._held(table)
+            )
+            if leaves_some and schemas[table.name].changes:
                 raise ConfigurationError(
-                    f"the contract of {table.name} changed ({'; '.join(changes)}) and the months "
-                    f"{months} are only a part of it: run `retail build {table.name}`"
+                    f"the contract of {table.name} changed "
+                    f"({'; '.join(schemas[table.name].changes)}) and the months {months} are only "
+                    f"a part of it: run `retail build {table.name}`"
                 )
-        return plans
+            replaced[table.name] = months if leaves_some else None
+        return _Run(tuple(tables), months, stored, schemas, replaced)
 
-    def _covers(self, table: Table, months: MonthRange) -> bool:
-        """Whether the run replaces every month that the table holds."""
-        version = self.lake.version(table.name)
-        held = version.measures if version else {}
-        return all(date.fromisoformat(f"{month}-01") in months for month in held)
+    def _held(self, table: Table) -> set[date]:
+        """The months that a monthly table has, or that it has stored otherwise so far."""
+        if table.partition is None:
+            return set()
+        files = self.lake.files(table.name)
+        if any(file.month is None for file in files):
+            inputs = self.contracts.inputs(table) if table.layer != "raw" else {table.name}
+            return {month for name in inputs for month in self.lake.months(name)}
+        return {file.month for file in files if file.month}
 
     def _version(self, name: str) -> Version:
         version = self.lake.version(name)
         if version is None:
-            table = self.contracts.table(name)
-            raise LakeError(
-                f"{table.layer}.{name} was never built: run `retail build {name}` first"
-            )
+            raise _never_built(self.contracts.table(name))
         return version
 
     def _pin(self, tables: Sequence[Table]) -> dict[str, Version]:
-        """The versions of all inputs that the run reads; they stay these to its end."""
+        """The versions of all inputs that the run reads."""
         written = {table.name for table in tables}
         pinned = {}
         for table in tables:
@@ -259,44 +297,51 @@ class Builder:
                         pinned[name] = version
                 elif name not in pinned:
                     pinned[name] = self._version(name)
+                    self._require_known(self.contracts.table(name))
         return pinned
 
+    def _require_known(self, table: Table) -> None:
+        """Refuses a table whose files lack columns of its contract: they would read as NULL."""
+        plan = self.lake.plan(table)
+        if plan.fresh:
+            raise ConfigurationError(
+                f"the contract of {table.name} changed since it was built "
+                f"({'; '.join(plan.changes)}): run `retail build {table.name}` first"
+            )
+
     def _output(
-        self,
-        table: Table,
-        plan: SchemaPlan,
-        months: MonthRange,
-        pinned: dict[str, Version] | None = None,
-        reads: tuple[SourceRead, ...] | None = None,
+        self, run: _Run, table: Table, reads: tuple[SourceRead, ...] | None = None
     ) -> OutputTable:
         inputs = self.contracts.inputs(table) if reads is None else set()
         return OutputTable(
             contract=table,
             location=self.lake.new_location(table),
-            field_ids=plan.field_ids,
-            months=months if table.partition else None,
-            inputs=tuple(
-                self._input(table, name, months, (pinned or {}).get(name))
-                for name in sorted(inputs)
-            ),
-            retained=self._retained(table, months),
+            field_ids=run.schemas[table.name].field_ids,
+            months=run.months_of(table),
+            inputs=tuple(self._input(run, table, name) for name in sorted(inputs)),
+            retained=self._retained(run, table),
             reads=reads,
         )
 
-    def _input(
-        self, reader: Table, name: str, months: MonthRange, version: Version | None
-    ) -> InputTable:
+    def _input(self, run: _Run, reader: Table, name: str) -> InputTable:
         contract = self.contracts.table(name)
-        if version is None:
-            return InputTable(contract, ())
-        pruned = months if reader.partition and contract.partition else None
-        return InputTable(contract, self.lake.files(name, pruned, version.snapshot_id))
+        pruned = run.months if reader.partition and contract.partition else None
+        return self._version_as_input(contract, run.pinned.get(name), pruned)
 
-    def _retained(self, table: Table, months: MonthRange) -> tuple[DataFile, ...]:
-        if not table.partition:
+    def _version_as_input(
+        self, table: Table, version: Version | None, months: MonthRange | None = None
+    ) -> InputTable:
+        if version is None:
+            return InputTable(table, ())
+        files = self.lake.files(table.name, months, version.snapshot_id)
+        return InputTable(table, files, self.lake.plan(table).fresh)
+
+    def _retained(self, run: _Run, table: Table) -> tuple[DataFile, ...]:
+        replaced = run.replaced[table.name]
+        if replaced is None:
             return ()
         files = self.lake.files(table.name)
-        return tuple(file for file in files if file.month and file.month not in months)
+        return tuple(file for file in files if file.month and file.month not in replaced)
 
     def _compared_with(self, table: Table) -> set[str]:
         """The other tables that the checks of `table` read."""
@@ -309,54 +354,49 @@ class Builder:
         written = {table.name for table in tables}
         compared = {name for table in tables for name in self._compared_with(table)} - written
         return tuple(
-            InputTable(self.contracts.table(name), self.lake.files(name))
+            self._version_as_input(self.contracts.table(name), self.lake.version(name))
             for name in sorted(compared)
         )
 
     # Reading the source
 
     def _read_until_still(
-        self,
-        extraction: "_Extraction",
-        plans: dict[str, SchemaPlan],
-        written: list[OutputTable],
-    ) -> tuple[list[TableResult], dict[str, Measures]]:
+        self, run: _Run, extraction: Extraction, written: list[OutputTable]
+    ) -> _Read:
         """Reads the tables, and those again whose totals moved meanwhile."""
         results: dict[str, TableResult] = {}
-        moving = list(extraction.tables)
+        moving = list(run.tables)
         log.info("asking the source for its totals")
-        before = extraction.totals(moving)
+        before = extraction.totals()
+        extraction.require_rows(before)
         for attempt in range(1, _SOURCE_TRIES + 1):
-            outputs = [
-                self._output(
-                    table, plans[table.name], extraction.months, reads=extraction.reads(table)
-                )
-                for table in moving
-            ]
+            outputs = [self._output(run, table, extraction.reads(table)) for table in moving]
             written.extend(outputs)
-            references = self._references_beside(extraction.tables, moving, results)
-            run = self.engine.run(RunRequest(tuple(outputs), references), extraction.source)
-            results.update({result.table: result for result in run})
-            after = extraction.totals(extraction.tables)
-            moving = [
-                table for table in extraction.tables if before.get(table.name) != after[table.name]
-            ]
+            references = self._references_beside(run.tables, moving, results)
+            read = self.engine.run(RunRequest(tuple(outputs), references), extraction.source)
+            results.update({result.table: result for result in read})
+            after = extraction.totals()
+            moving = [table for table in run.tables if before[table.name] != after[table.name]]
             if not moving or attempt == _SOURCE_TRIES:
                 break
-            moving += [table for table in extraction.tables if table.name == QUARANTINE]
+            moving += [table for table in run.tables if table.name == QUARANTINE]
             log.warning(
                 "the source changed while %s was read; reading again",
                 ", ".join(table.name for table in moving),
             )
             before = after
         moved = {table.name for table in moving}
-        ordered = [results[table.name] for table in extraction.tables]
-        return [
-            self._reconciled_extract(
-                result, results, extraction, before, after, result.table in moved
-            )
-            for result in ordered
-        ], after
+        compared = [
+            self._reconciled_extract(run, results[table.name], results, extraction, after)
+            for table in run.tables
+        ]
+        told = [
+            told_as_moving(result, before[result.table], after[result.table], _SOURCE_TRIES)
+            if result.table in moved
+            else result
+            for result in compared
+        ]
+        return _Read(told, after, moved)
 
     def _references_beside(
         self, tables: Sequence[Table], moving: Sequence[Table], results: dict[str, TableResult]
@@ -372,206 +412,119 @@ class Builder:
 
     # Reconciling
 
-    def _found(self, table: Table, fresh: Measures, months: MonthRange) -> Measures:
+    def _found(self, run: _Run, table: Table, fresh: Measures) -> Measures:
         """The measures of the whole new version: the run's months, and those it leaves alone."""
+        replaced = run.replaced[table.name]
         version = self.lake.version(table.name)
-        if not table.partition or version is None:
+        if replaced is None or version is None:
             return fresh
         kept = {
             month: row
             for month, row in version.measures.items()
-            if date.fromisoformat(f"{month}-01") not in months
+            if date.fromisoformat(f"{month}-01") not in replaced
         }
         return kept | fresh
 
     def _reconciled_extract(
         self,
+        run: _Run,
         result: TableResult,
-        results: dict[str, TableResult],
-        extraction: "_Extraction",
-        before: dict[str, Measures],
-        after: dict[str, Measures],
-        moved: bool,
+        results: Mapping[str, TableResult],
+        extraction: Extraction,
+        totals: Mapping[str, Measures],
     ) -> TableResult:
         table = self.contracts.table(result.table)
         if table.name == QUARANTINE:
             return result
-        checks = (*result.checks, extraction.reads_every_column(table))
-        found = self._found(table, result.measures, extraction.months)
-        expected = after[table.name]
-        if table.partition:
-            expected = within(expected, self.stored_months)
-        compared = reconcile(table, expected, found, extraction.months, "the source")
-        quarantine = results.get(QUARANTINE)
-        if table.partition and quarantine is not None:
-            complaints = reconcile_quarantine(
-                after[table.name],
-                int(quarantine.measures[""][table.name]),
-                self.stored_months,
-                table,
-            )
-            compared[0] = replace(
-                compared[0],
-                failing_rows=compared[0].failing_rows + len(complaints),
-                detail="; ".join(filter(None, [compared[0].detail, *complaints])),
-            )
-        if moved:
-            compared = [
-                _as_warning(result_, before[table.name], after[table.name]) for result_ in compared
-            ]
-        return replace(result, checks=checks + tuple(compared))
+        found = self._found(run, table, result.measures)
+        if fresh := results.get(QUARANTINE):
+            quarantine = fresh.measures
+        else:
+            version = self.lake.version(QUARANTINE)
+            quarantine = version.measures if version else {}
+        checks = reconcile_with_source(
+            table, totals[table.name], found, quarantine, run.months, run.stored
+        )
+        return replace(
+            result, checks=(*result.checks, extraction.reads_every_column(table), *checks)
+        )
 
-    def _reconciled_model(
-        self,
-        result: TableResult,
-        months: MonthRange,
-        pinned: dict[str, Version],
-    ) -> TableResult:
+    def _reconciled_model(self, run: _Run, result: TableResult) -> TableResult:
         table = self.contracts.table(result.table)
         if not table.reconciles_with:
             return result
-        counterpart = pinned.get(table.reconciles_with) or self._version(table.reconciles_with)
-        found = self._found(table, result.measures, months)
-        checks = reconcile(table, counterpart.measures, found, months, counterpart.table)
+        counterpart = run.pinned.get(table.reconciles_with) or self._version(table.reconciles_with)
+        found = self._found(run, table, result.measures)
+        checks = reconcile(
+            table, counterpart.measures, found, run.months, run.stored, counterpart.table
+        )
         return replace(result, checks=(*result.checks, *checks))
 
-    def _reconciled_version(self, version: Version, found: dict[str, TableResult]) -> TableResult:
-        result = found[version.table]
-        table = self.contracts.table(version.table)
+    def _reconciled_version(
+        self, versions: Mapping[str, Version], result: TableResult
+    ) -> TableResult:
+        table, stored = self.contracts.table(result.table), self.stored_months
+        version = versions[result.table]
+        checks: list[CheckResult] = []
         if table.reconciles_with:
-            expected, counterpart = (
-                self._version(table.reconciles_with).measures,
+            if table.reconciles_with not in versions:
+                raise _never_built(self.contracts.table(table.reconciles_with))
+            checks = reconcile(
+                table,
+                versions[table.reconciles_with].measures,
+                result.measures,
+                stored,
+                stored,
                 table.reconciles_with,
             )
         elif version.source_totals and table.name != QUARANTINE:
-            expected, counterpart = version.source_totals, "the source"
-            if table.partition:
-                expected = within(expected, self.stored_months)
-        else:
-            return result
-        checks = reconcile(table, expected, result.measures, None, counterpart)
+            quarantine = versions[QUARANTINE].measures if QUARANTINE in versions else {}
+            checks = reconcile_with_source(
+                table, version.source_totals, result.measures, quarantine, stored, stored
+            )
+            if version.source_moved:
+                told = "the source kept changing while it was read"
+                checks = [as_warning(check, told) for check in checks]
         return replace(result, checks=(*result.checks, *checks))
 
     # Publishing
 
     def _publish(
         self,
-        tables: Sequence[Table],
+        run: _Run,
         results: Sequence[TableResult],
-        plans: dict[str, SchemaPlan],
-        months: MonthRange,
-        pinned: dict[str, Version],
-        source_totals: dict[str, Measures] | None = None,
+        read: _Read | None = None,
     ) -> list[Built]:
         log.info("publishing")
         built: list[Built] = []
-        versions = dict(pinned)
-        for table, result in zip(tables, results, strict=True):
-            replaced = months if table.partition else None
-            version = self.lake.publish(
-                Publication(
-                    table=table,
-                    plan=plans[table.name],
-                    files=result.files,
-                    # A schema that changed leaves nothing of the old one behind.
-                    months=None if plans[table.name].changes else replaced,
-                    measures=result.measures,
-                    inputs={
-                        name: versions[name].snapshot_id
-                        for name in sorted(self.contracts.inputs(table))
-                        if name in versions
-                    },
-                    source_totals=(source_totals or {}).get(table.name),
-                )
+        versions = dict(run.pinned)
+        for table, result in zip(run.tables, results, strict=True):
+            publication = Publication(
+                table=table,
+                plan=run.schemas[table.name],
+                files=result.files,
+                months=run.replaced[table.name],
+                measures=result.measures,
+                inputs={
+                    name: versions[name].snapshot_id
+                    for name in sorted(self.contracts.inputs(table))
+                    if name in versions
+                },
+                source_totals=read.totals[table.name] if read else None,
+                source_moved=read is not None and table.name in read.moved,
             )
+            try:
+                version = self.lake.publish(publication)
+            except LakeError as error:
+                raise PublicationStopped(error, built) from error
             versions[table.name] = version
-            built.append(Built(version, result, replaced))
+            built.append(Built(version, result, run.months_of(table)))
         return built
 
 
-class _Extraction:
-    """What one run asks of the source."""
-
-    def __init__(
-        self,
-        source: Source,
-        tables: Sequence[Table],
-        monthly: Sequence[Table],
-        months: MonthRange,
-        stored: MonthRange,
-    ) -> None:
-        self.source = source
-        self.tables = tuple(tables)
-        self.months = months
-        self._stored = stored
-        self._monthly = tuple(monthly)
-        asked = {table.name: table for table in tables}
-        if asked.pop(QUARANTINE, None):
-            asked |= {table.name: table for table in monthly}
-        self._queries: dict[str, SourceQuery] = {}
-        for table in asked.values():
-            if (query := source.prepare(table)) is not None:
-                self._queries[table.name] = query
-
-    def reads(self, table: Table) -> tuple[SourceRead, ...]:
-        """The statements whose rows make `table`; none for an optional table that is absent."""
-        if table.name == QUARANTINE:
-            return tuple(
-                SourceRead(
-                    table,
-                    self._queries[table.name].quarantined(self._stored.first, self._stored.end),
-                )
-                for table in self._monthly
-                if table.name in self._queries
-            )
-        query = self._queries.get(table.name)
-        if query is None:
-            return ()
-        return (SourceRead(table, query.rows(self.months if table.partition else None)),)
-
-    def totals(self, tables: Sequence[Table]) -> dict[str, Measures]:
-        """The source's own measures, of all its months."""
-        return {
-            table.name: self.source.totals(self._queries[table.name])
-            if table.name in self._queries
-            else {}
-            for table in tables
-        }
-
-    def reads_every_column(self, table: Table) -> CheckResult:
-        """Warns of columns of the source that the query leaves out."""
-        query = self._queries.get(table.name)
-        unread = query.unread_columns if query else ()
-        detail = (
-            f"sql/{table.sql_path} does not read {', '.join(unread)}; add them there and to "
-            "sql/raw/schema.yml, or leave them out knowingly"
-        )
-        return check_of(table, READS_EVERY_COLUMN).result(
-            table.name, len(unread), detail if unread else ""
-        )
-
-
-def _as_warning(result: CheckResult, before: Measures, after: Measures) -> CheckResult:
-    """The source kept changing: no exact answer exists, so both its totals are only reported."""
-    moved = [month for month in sorted(before | after) if before.get(month) != after.get(month)]
-    changes = "; ".join(
-        f"{month or 'all'}: {_change(before.get(month, {}), after.get(month, {}))}"
-        for month in moved[:3]
-    )
-    told = f"the source kept changing during {_SOURCE_TRIES} reads, at last {changes}"
-    return replace(
-        result,
-        check=replace(result.check, severity=Severity.WARN),
-        failing_rows=max(result.failing_rows, 1),
-        detail="; ".join(filter(None, [result.detail, told])),
-    )
-
-
-def _change(before: dict[str, Decimal], after: dict[str, Decimal]) -> str:
-    return ", ".join(
-        f"{name} from {before.get(name, 0)} to {after.get(name, 0)}"
-        for name in after | before
-        if before.get(name) != after.get(name)
+def _never_built(table: Table) -> LakeError:
+    return LakeError(
+        f"{table.layer}.{table.name} was never built: run `retail build {table.name}` first"
     )
 
 

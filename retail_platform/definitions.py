@@ -28,7 +28,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*source_specs(platform.contracts), *layers],
         jobs=[job],
-        schedules=[nightly(job, settings.refresh_months)],
+        schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
         # Steps share one process: starting another costs ten times what a step's own work does.
         executor=dg.in_process_executor,
     )

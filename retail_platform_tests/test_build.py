@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from retail_platform.build import AuditFailed, Builder, Built
+from retail_platform.build import AuditFailed, Builder, Built, PublicationStopped
 from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.model import Column, Rule, Table
@@ -27,8 +27,8 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import RowReader, RunRequest, TableResult
-from retail_platform.errors import ConfigurationError, LakeError
-from retail_platform.lake.lake import Lake
+from retail_platform.errors import ConfigurationError, LakeError, SourceError
+from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source, Totals, open_source
 from retail_platform.sources.query import SourceQuery
@@ -275,7 +275,124 @@ def test_a_changed_contract_needs_a_full_build(shop: Shop) -> None:
     assert "note" not in read_rows(old)[0]
 
 
+def test_a_monthly_table_without_measures_needs_a_full_build_too(shop: Shop) -> None:
+    silent = shop.with_table("fact_payments", measures={}, reconciles_with=None)
+    silent.build()
+    with pytest.raises(ConfigurationError, match=r"fact_payments changed \(note added\)"):
+        with_note(silent).model(FEBRUARY, "fact_payments")
+
+
+def test_a_dimension_that_reads_its_own_last_version_gains_a_column(shop: Shop) -> None:
+    shop.build()
+    employees = shop.contracts.table("dim_employees")
+    current, gone = employees.sql.split("UNION ALL")
+    sql = "UNION ALL".join(
+        [
+            current.replace(
+                "cast(true AS boolean)", "cast('new' AS string) AS note, cast(true AS boolean)"
+            ),
+            gone.replace("cast(false AS boolean)", "gone.note, cast(false AS boolean)"),
+        ]
+    )
+    at_the_end = (*employees.columns[:-1], NOTE, employees.columns[-1])
+    changed = shop.with_table("dim_employees", columns=at_the_end, sql=sql)
+    shop.execute(
+        "DELETE FROM employees WHERE employeeNumber = (SELECT max(employeeNumber) FROM employees)"
+    )
+    changed.extract(None, "employees")
+
+    changed.model(None, "dim_employees")
+
+    notes = {(row["is_current"], row["note"]) for row in changed.rows("dim_employees")}
+    assert notes == {(True, "new"), (False, None)}
+
+
+def test_an_input_that_was_built_under_another_contract_is_no_input(shop: Shop) -> None:
+    shop.build()
+    payments = shop.contracts.table("payments")
+    changed = shop.with_table("payments", columns=(*payments.columns, NOTE))
+    for ask in (
+        lambda: changed.model(None, "fact_payments"),
+        lambda: changed.builder.audit([changed.contracts.table("payments")]),
+    ):
+        with pytest.raises(ConfigurationError, match=r"payments changed.*`retail build payments`"):
+            ask()
+
+
+# Months that the lake holds no longer
+
+
+def test_a_whole_build_drops_months_before_the_first(shop: Shop) -> None:
+    shop.build()
+    later = replace(shop.builder, first_month=date(2004, 1, 1))
+    raw, star = shop.contracts.layer("raw"), shop.contracts.layer("star")
+    later.extract(raw, MARCH, lambda: open_source(shop.url))
+    built = later.build_models(star, MARCH)
+    elsewhere = outcome(built, "fact_orders", "reconciles_other_months")
+    assert elsewhere.passed, "facts and raw are behind alike"
+    extracted = later.extract(raw, MARCH, lambda: open_source(shop.url))
+    told = outcome(extracted, "orders", "reconciles_other_months")
+    assert told.fails
+    assert told.detail.endswith("; run `retail build`")
+
+    later.extract(raw, later.stored_months, lambda: open_source(shop.url))
+    built = later.build_models(star, later.stored_months)
+
+    assert not [check for one in built for check in one.result.checks if check.fails]
+    assert min(shop.lake.months("fact_orders")) == date(2004, 1, 1)
+    reasons = {row["reason"] for row in shop.rows("quarantine")}
+    assert reasons == {"before first_month"}
+
+
 # A source that forgets
+
+
+@pytest.mark.parametrize("emptied", ["orders", "customers"])
+def test_an_emptied_source_is_refused_and_what_is_published_stays(shop: Shop, emptied: str) -> None:
+    shop.build()
+    before = shop.snapshots()
+    shop.execute(f"TRUNCATE {emptied} CASCADE")
+    with pytest.raises(SourceError, match=rf"no rows, or too few, in .*{emptied}.*stays"):
+        shop.extract()
+    assert shop.snapshots() == before
+
+
+def test_an_order_that_changed_long_ago_names_its_month(shop: Shop) -> None:
+    shop.build()
+    shop.execute(
+        "UPDATE orders SET status = 'Cancelled' WHERE orderNumber ="
+        " (SELECT max(orderNumber) FROM orders WHERE status = 'Shipped' AND orderDate < '2004-03-01')"
+    )
+    built = shop.extract(MonthRange.parse("2005-04", "2005-05"))
+    told = outcome(built, "orders", "reconciles_other_months")
+    assert told.fails
+    assert "2004-02: sales: the source" in told.detail
+
+
+def test_a_line_whose_order_is_not_in_the_lake_is_no_sale(shop: Shop) -> None:
+    shop.build()
+    shop.execute(
+        "INSERT INTO orders SELECT 999999, date '2005-04-01', date '2005-05-01', NULL, 'Cancelled',"
+        " NULL, min(customerNumber) FROM customers",
+        "INSERT INTO orderdetails SELECT 999999, min(productCode), 7, 10.50, 1 FROM products",
+    )
+    shop.extract(None, "order_details")
+    before = shop.snapshots()
+    with pytest.raises(AuditFailed, match=r"fact_orders.not_null.*999999"):
+        shop.model()
+    assert shop.snapshots() == before
+
+
+def test_orphans_are_missed_when_the_quarantine_is_left_out(shop: Shop) -> None:
+    shop.build()
+    shop.execute(
+        "ALTER TABLE orderdetails DROP CONSTRAINT IF EXISTS orderdetails_ordernumber_fkey",
+        "INSERT INTO orderdetails VALUES (999999, 'LOST', 7, 10.50, 1)",
+    )
+    with pytest.raises(AuditFailed, match=r"1 source rows belong to no month, 0 are in quarantine"):
+        shop.extract(None, "order_details")
+    shop.extract(None, "order_details", "quarantine")
+    assert len(shop.rows("quarantine")) == 1
 
 
 def test_a_vanished_row_stays_because_facts_name_it(shop: Shop) -> None:
@@ -358,6 +475,8 @@ def test_a_source_that_never_rests_is_a_warning_with_both_totals(shop: Shop) -> 
         f"amount from {now['amount'] - Decimal('10.25')} to {now['amount']}"
     )
     assert len(shop.lake.history("payments")) == 1
+    (again,) = shop.builder.audit([shop.contracts.table("payments")])
+    assert not [check for check in again.checks if check.fails], "what was accepted stays accepted"
 
 
 # Rows without a month
@@ -423,6 +542,30 @@ class DyingEngine(DuckDBEngine):
 def die(shop: Shop) -> None:
     builder = replace(shop.builder, engine=DyingEngine("500MB", shop.folder / "spill"))
     builder.build_models(shop.contracts.layer("star"), builder.stored_months)
+
+
+def test_what_was_published_before_a_commit_failed_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.extract()
+    publish = Lake.publish
+
+    def fail(lake: Lake, publication: Publication) -> Version:
+        if publication.table.name == "fact_orders":
+            raise LakeError("the disk is full")
+        return publish(lake, publication)
+
+    monkeypatch.setattr(Lake, "publish", fail)
+    with pytest.raises(
+        PublicationStopped, match="the disk is full; published before it: dim_"
+    ) as e:
+        shop.model()
+    assert {built.version.table for built in e.value.built} == set(shop.snapshots()) - {
+        table.name for table in shop.contracts.layer("raw")
+    }
+    files = {file.parent.parent.parent.name for file in shop.data_files()}
+    assert "dim_customers" in files
+    assert "fact_orders" not in files
 
 
 def test_a_killed_run_leaves_the_last_version_and_no_lock(shop: Shop) -> None:

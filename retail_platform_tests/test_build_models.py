@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import InputTable
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake.lake import Lake, Publication
-from retail_platform.reconciliation import reconcile
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
 JANUARY, FEBRUARY = date(2005, 1, 1), date(2005, 2, 1)
@@ -171,15 +169,3 @@ def test_a_month_that_differs_elsewhere_fails_and_does_not_withhold(tmp_path: Pa
     assert "2005-01: rows: lines 2, fact_lines 1" in failed[0].detail
     assert "`retail build --from 2005-01 --to 2005-01`" in failed[0].detail
     assert [row["shop"] for row in published(builder, "fact_lines")] == ["a", "B"]
-
-
-def test_reconciliation_compares_every_measure_of_every_month() -> None:
-    one, two = {"rows": Decimal(1)}, {"rows": Decimal(2)}
-    same = reconcile(FACT_LINES, {"2005-01": one}, {"2005-01": one}, None, "lines")
-    assert [result.passed for result in same] == [True, True]
-    missing = reconcile(
-        FACT_LINES, {"2005-01": one, "2005-02": two}, {"2005-01": one}, ALL, "lines"
-    )
-    assert [result.failing_rows for result in missing] == [1, 0]
-    extra = reconcile(FACT_LINES, {}, {"2005-01": one}, MonthRange(FEBRUARY, FEBRUARY), "lines")
-    assert [result.failing_rows for result in extra] == [0, 1]

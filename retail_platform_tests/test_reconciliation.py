@@ -12,7 +12,7 @@ from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.model import Column, MonthPartition, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import Measures
-from retail_platform.reconciliation import reconcile, reconcile_quarantine, within
+from retail_platform.reconciliation import reconcile, reconcile_with_source
 
 SALES = Table(
     "raw",
@@ -39,10 +39,8 @@ def row(rows: int, amount: str = "0.00") -> dict[str, Decimal]:
     return {"rows": Decimal(rows), "amount": Decimal(amount)}
 
 
-def compare(
-    expected: Measures, found: Measures, built: MonthRange | None = NOW
-) -> list[CheckResult]:
-    return reconcile(SALES, expected, found, built, "the source")
+def compare(expected: Measures, found: Measures, built: MonthRange = NOW) -> list[CheckResult]:
+    return reconcile(SALES, expected, found, built, YEAR, "the source")
 
 
 @given(MONTHLY)
@@ -73,7 +71,7 @@ def test_neither_side_is_privileged(one: Measures, other: Measures) -> None:
 
 @given(MONTHLY, MONTHLY)
 def test_a_run_over_all_months_leaves_none_outside(one: Measures, other: Measures) -> None:
-    inside, outside = compare(one, other, None)
+    inside, outside = compare(one, other, YEAR)
     assert outside.passed
     assert inside.failing_rows == sum(result.failing_rows for result in compare(one, other))
 
@@ -102,24 +100,37 @@ def test_rows_without_a_month_count_as_the_runs() -> None:
 
 
 def test_a_table_without_months_has_one_result() -> None:
-    (result,) = reconcile(SHOPS, {"": row(3)}, {"": row(2)}, None, "the source")
+    (result,) = reconcile(SHOPS, {"": row(3)}, {"": row(2)}, NOW, YEAR, "the source")
     assert result.blocks
     assert result.detail == "rows: the source 3, shops 2"
 
 
+def test_a_month_that_the_lake_may_hold_no_longer_goes_with_a_whole_build() -> None:
+    _, outside = compare({}, {"1999-12": row(1), "2004-02": row(1)})
+    assert outside.failing_rows == 2
+    assert outside.detail.endswith("; run `retail build`")
+
+
 @given(st.dictionaries(st.sampled_from(["", "1999-12", "2005-01", *KEYS]), AMOUNTS))
 def test_every_source_row_is_in_a_stored_month_or_in_quarantine(totals: Measures) -> None:
-    stored = within(totals, YEAR)
-    assert set(stored) == set(totals) & set(KEYS)
-    outside = int(sum(entry["rows"] for key, entry in totals.items() if key not in stored))
-    assert reconcile_quarantine(totals, outside, YEAR, SALES) == []
-    (complaint,) = reconcile_quarantine(totals, outside + 1, YEAR, SALES)
-    assert complaint == (
-        f"{outside} source rows belong to no month, {outside + 1} are in quarantine"
-    )
+    stored = {key: entry for key, entry in totals.items() if key in KEYS}
+    aside = sum((entry["rows"] for key, entry in totals.items() if key not in KEYS), Decimal(0))
+
+    def complaints(quarantined: Decimal) -> list[str]:
+        quarantine = {"": {"sales": quarantined}}
+        results = reconcile_with_source(SALES, totals, stored, quarantine, NOW, YEAR)
+        return [result.detail for result in results if not result.passed]
+
+    assert complaints(aside) == []
+    assert complaints(aside + 1) == [
+        f"{aside} source rows belong to no month, {aside + 1} are in quarantine: "
+        "run `retail build sales quarantine`"
+    ]
 
 
 @pytest.mark.parametrize("quarantined", [0, 7])
 def test_a_table_that_counts_no_rows_is_not_held_against_the_quarantine(quarantined: int) -> None:
     silent = replace(SALES, measures={"amount": "sum(amount)"})
-    assert reconcile_quarantine({"": row(1)}, quarantined, YEAR, silent) == []
+    quarantine = {"": {"sales": Decimal(quarantined)}}
+    results = reconcile_with_source(silent, {"": row(1)}, {}, quarantine, NOW, YEAR)
+    assert all(result.passed for result in results)

@@ -8,16 +8,20 @@ from typing import Any
 
 import dagster as dg
 
-from retail_platform.build import AuditFailed, Builder, Built, OpenSource
+from retail_platform.build import AuditFailed, Builder, Built, PublicationStopped
 from retail_platform.contracts.checks import CheckResult, checks_of
 from retail_platform.contracts.lineage import column_lineage
 from retail_platform.contracts.loader import LAYERS, Contracts, sql_folder
 from retail_platform.contracts.model import Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
-from retail_platform.errors import RetailError
+from retail_platform.errors import ConfigurationError, RetailError
+from retail_platform.extraction import OpenSource
 
 SOURCE = "source"
 """The group of the OLTP tables, which Dagster shows but does not make."""
+
+ERROR_KIND = "error_kind"
+"""The metadata of a failed step that names the class of its error."""
 
 _OWNER = "team:data-platform"
 
@@ -39,7 +43,7 @@ def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
         dg.AssetSpec(
             source_key(name),
             group_name=SOURCE,
-            kinds={"mysql", "table"},
+            kinds={"table"},
             description=f"Table {name} of the OLTP database.",
         )
         for name in names
@@ -84,23 +88,40 @@ def layer_assets(
                 built = builder.build_models(selected, months)
         except AuditFailed as failure:
             yield from _check_results(contracts, failure.checks, checks)
-            raise dg.Failure(str(failure)) from failure
+            raise _failure(failure) from failure
+        except PublicationStopped as stopped:
+            for table in stopped.built:
+                yield _materialization(builder, table, checks)
+            raise _failure(stopped) from stopped
         except RetailError as error:
-            raise dg.Failure(str(error)) from error
+            raise _failure(error) from error
         for table in built:
             yield _materialization(builder, table, checks)
 
     return build
 
 
+def _failure(error: RetailError) -> dg.Failure:
+    """What Dagster shows; the kind of the error decides the exit code of `retail build`."""
+    return dg.Failure(str(error), metadata={ERROR_KIND: type(error).__name__})
+
+
 def _months(context: dg.AssetExecutionContext, builder: Builder) -> MonthRange:
-    """The months of the run; a run of unpartitioned tables alone has none, and needs none."""
+    """The months of the run; a run of unpartitioned tables alone has none, and needs none.
+
+    Raises:
+        ConfigurationError: They are not months that the lake may hold.
+    """
+    stored = builder.stored_months
     if not context.has_partition_key and not context.run.tags.get(
         "dagster/asset_partition_range_start"
     ):
-        return builder.stored_months
+        return stored
     keys = context.partition_key_range
-    return MonthRange(parse_month(keys.start[:7]), parse_month(keys.end[:7]))
+    months = MonthRange(parse_month(keys.start[:7]), parse_month(keys.end[:7]))
+    if months.first not in stored or months.last not in stored:
+        raise ConfigurationError(f"the months {months} are not within {stored}")
+    return months
 
 
 def _spec(builder: Builder, table: Table, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
@@ -120,7 +141,7 @@ def _spec(builder: Builder, table: Table, partitions: dg.PartitionsDefinition[st
         owners=[_OWNER],
         tags={"layer": table.layer, "grain": "month" if table.partition else "whole"},
         partitions_def=partitions if table.partition else None,
-        code_version=sha256(f"{table.columns}{table.sql}".encode()).hexdigest()[:12],
+        code_version=sha256(repr(table).encode()).hexdigest()[:12],
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=table.freshness_hours)
         ),

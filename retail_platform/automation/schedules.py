@@ -1,6 +1,6 @@
 """The nightly build of the last months."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -9,11 +9,11 @@ from retail_platform.contracts.months import MonthRange, month_start
 NIGHTLY_CRON = "0 3 * * *"
 
 
-def last_months(today: datetime, count: int) -> MonthRange:
-    """The running month and those before it, `count` in all."""
+def last_months(today: datetime, count: int, first: date) -> MonthRange:
+    """The running month and those before it, `count` in all, but none before `first`."""
     last = month_start(today.date())
     number = last.year * 12 + last.month - 1 - (count - 1)
-    return MonthRange(last.replace(year=number // 12, month=number % 12 + 1), last)
+    return MonthRange(max(first, date(number // 12, number % 12 + 1, 1)), last)
 
 
 def range_tags(months: MonthRange) -> dict[str, str]:
@@ -24,7 +24,9 @@ def range_tags(months: MonthRange) -> dict[str, str]:
     }
 
 
-def nightly(job: dg.JobDefinition | object, refresh_months: int) -> dg.ScheduleDefinition:
+def nightly(
+    job: dg.JobDefinition | object, refresh_months: int, first_month: date
+) -> dg.ScheduleDefinition:
     """Builds the last `refresh_months` months every night, in one run."""
 
     @dg.schedule(
@@ -37,7 +39,8 @@ def nightly(job: dg.JobDefinition | object, refresh_months: int) -> dg.ScheduleD
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         due = context.scheduled_execution_time or datetime.now(UTC)
         return dg.RunRequest(
-            run_key=due.isoformat(), tags=range_tags(last_months(due, refresh_months))
+            run_key=due.isoformat(),
+            tags=range_tags(last_months(due, refresh_months, first_month)),
         )
 
     return schedule

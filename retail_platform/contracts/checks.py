@@ -121,7 +121,7 @@ def _checks(table: Table) -> Iterator[Check]:
                 f"{column.name} is one of {values}",
                 condition=f"{column.name} NOT IN ({values})",
             )
-    if table.min_rows:
+    if table.min_rows and not table.partition:
         yield Check(
             "row_count",
             f"at least {table.min_rows} rows",

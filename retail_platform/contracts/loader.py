@@ -1,7 +1,8 @@
 """Reads the contracts: `sql/<layer>/schema.yml` and the SQL file beside it for every table."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from retail_platform.contracts.model import Column, ForeignKey, Rule, Table
+from retail_platform.contracts.model import COLUMN_TYPES, Column, ForeignKey, Rule, Table
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.errors import ConfigurationError
 
 LAYERS = ("raw", "star")
 """In the order in which they are built."""
+
+_DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),\s*\d{1,2}\)")
 
 QUARANTINE = "quarantine"
 """The one table without SQL: the rows of monthly source tables that have no usable month."""
@@ -112,6 +115,12 @@ def load_contracts(folder: Path | None = None) -> Contracts:
                     f"{tables[table.name].layer!r}; names are unique over all layers"
                 )
             tables[table.name] = table
+    if QUARANTINE in tables:
+        monthly = [
+            table.name for table in tables.values() if table.layer == "raw" and table.partition
+        ]
+        counts = {name: f"count_if(table_name = '{name}')" for name in monthly}
+        tables[QUARANTINE] = replace(tables[QUARANTINE], measures=counts)
     contracts = Contracts(tables)
     for table in tables.values():
         _check_references(contracts, table)
@@ -206,14 +215,26 @@ def _check_references(contracts: Contracts, table: Table) -> None:
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from None
 
+    for column in table.columns:
+        if column.type not in COLUMN_TYPES and not _DECIMAL.fullmatch(column.type):
+            raise ConfigurationError(
+                f"{where}, column {column.name}: unknown type {column.type!r}; the types are "
+                f"{', '.join(COLUMN_TYPES)} and decimal(p,s) of at most 38 digits"
+            )
     columns_exist(table, table.primary_key, "primary_key")
     if table.partition:
         columns_exist(table, (table.partition.column, table.partition.date), "partition")
-        if table.column(table.partition.column).nullable:
+        month = table.column(table.partition.column)
+        if month.nullable or month.type != "date":
             raise ConfigurationError(
-                f"{where}: {table.partition.column} tells where a row is stored: give it "
-                "nullable: false"
+                f"{where}: {month.name} tells where a row is stored: give it "
+                "type: date and nullable: false"
             )
+    if table.min_rows and table.partition and table.layer != "raw":
+        raise ConfigurationError(
+            f"{where}: min_rows: a run of some months cannot tell how many rows a monthly table "
+            "has; leave it out, or write a rule over whole tables"
+        )
     for key in table.foreign_keys:
         columns_exist(table, key.columns, "a foreign key")
         columns_exist(table_called(key.table), key.to_columns, "a foreign key")

@@ -7,6 +7,9 @@ YAML nor pydantic is installed. Reading and validating the files is `contracts.l
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+COLUMN_TYPES = ("int", "bigint", "double", "boolean", "string", "binary", "date", "timestamp")
+"""The types of columns, beside `decimal(p,s)`."""
+
 
 class Severity(StrEnum):
     """What a failed check does: `error` stops publication, `warn` is only reported."""
@@ -21,8 +24,7 @@ class Column:
 
     Attributes:
         name: snake_case.
-        type: `int`, `bigint`, `double`, `boolean`, `string`, `binary`, `date`, `timestamp`
-            (UTC, microseconds) or `decimal(p,s)`.
+        type: One of `COLUMN_TYPES` (timestamps are UTC, in microseconds) or `decimal(p,s)`.
         description: One sentence for the reader of the catalog.
         nullable: Whether NULL is allowed.
         accepted_values: The only values allowed besides NULL; empty means any.
@@ -83,7 +85,8 @@ class Table:
         partition: Set for a table that is stored and built by month.
         foreign_keys: References to other tables.
         rules: Business rules.
-        min_rows: Fewer rows than this fail the audit.
+        min_rows: Fewer rows than this fail the audit. Of a `raw` table: fewer in the source, in all
+            its months, fail the extraction.
         optional: `raw` only: a source without this table gives an empty one.
         measures: Named aggregates (Spark SQL) by which the table is reconciled.
         reconciles_with: The table whose measures of the same names must be equal, month by

@@ -62,9 +62,9 @@ class DuckDBEngine:
                 written[output.contract.name] = _write(connection, output, inputs, source)
             # Audited after all are written, because a check may read a table that comes later.
             for table in request.references:
-                _show(connection, table.contract, table.files)
+                _show(connection, table)
             for result in written.values():
-                _show(connection, result.output.contract, result.whole)
+                _show(connection, result.whole)
             return [_audit_written(connection, result) for result in written.values()]
 
     def audit(
@@ -73,7 +73,7 @@ class DuckDBEngine:
         """See `engines.protocol.Engine.audit`."""
         with self._connection() as connection:
             for table in (*tables, *references):
-                _show(connection, table.contract, table.files)
+                _show(connection, table)
             return [_audit(connection, table.contract, table.files, 0.0) for table in tables]
 
     @contextmanager
@@ -101,29 +101,31 @@ class _Written:
     seconds: float
 
     @property
-    def whole(self) -> tuple[DataFile, ...]:
-        """The files of the whole new version, the months that the run left alone included."""
-        return self.files + self.output.retained
+    def whole(self) -> InputTable:
+        """The whole new version, the months that the run left alone included."""
+        return InputTable(self.output.contract, self.files + self.output.retained)
 
 
 def _inputs(output: OutputTable, written: Mapping[str, _Written]) -> list[InputTable]:
     """What the model reads, the tables that this run has written before it as written."""
     inputs = []
     for table in output.inputs:
-        if fresh := written.get(table.contract.name):
-            files = fresh.files if output.contract.partition else fresh.whole
-            inputs.append(replace(table, files=files))
-        else:
+        fresh = written.get(table.contract.name)
+        if fresh is None:
             inputs.append(table)
+        elif output.contract.partition:
+            inputs.append(InputTable(table.contract, fresh.files))
+        else:
+            inputs.append(fresh.whole)
     return inputs
 
 
 def _audit_written(connection: DuckDBPyConnection, written: _Written) -> TableResult:
     """Audits the new rows alone; other tables' checks see the whole new version."""
     contract = written.output.contract
-    _show(connection, contract, written.files)
+    _show(connection, InputTable(contract, written.files))
     result = _audit(connection, contract, written.files, written.seconds)
-    _show(connection, contract, written.whole)
+    _show(connection, written.whole)
     return result
 
 
@@ -132,18 +134,20 @@ def duckdb_type(type_: str) -> str:
     return _TYPES.get(type_, type_.upper())
 
 
-def _show(connection: DuckDBPyConnection, table: Table, files: Sequence[DataFile]) -> None:
-    """Makes the files readable as `layer.name`, and as `name`."""
-    columns = ", ".join(f'"{name}"' for name in table.column_names)
-    if files:
-        listed = ", ".join(_quote(_path(file.uri)) for file in files)
+def _show(connection: DuckDBPyConnection, shown: InputTable) -> None:
+    """Makes a table readable as `layer.name`, and as `name`."""
+    table = shown.contract
+    columns = ", ".join(
+        f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"'
+        if column.name in shown.absent or not shown.files
+        else f'"{column.name}"'
+        for column in table.columns
+    )
+    if shown.files:
+        listed = ", ".join(_quote(_path(file.uri)) for file in shown.files)
         rows = f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)"
     else:
-        typed = ", ".join(
-            f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"'
-            for column in table.columns
-        )
-        rows = f"SELECT {typed} WHERE false"
+        rows = f"SELECT {columns} WHERE false"
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.layer}")
     connection.execute(f"CREATE OR REPLACE VIEW {qualified(table)} AS {rows}")
     connection.execute(f'CREATE OR REPLACE VIEW "{table.name}" AS FROM {qualified(table)}')
@@ -183,7 +187,7 @@ def _copy_at_once(
 ) -> tuple[DataFile, ...]:
     """Writes the model's rows in one statement: of a table that does not come by month."""
     for table in inputs:
-        _show(connection, table.contract, table.files)
+        _show(connection, table)
     folder, select = _path(output.location), to_duckdb(output.contract.sql)
     if output.months is None or output.contract.partition is None:
         copied = _copy(connection, output, select, folder / "part-0.parquet")
@@ -221,7 +225,7 @@ def _copy_each_month(
         cursor.execute(f"ATTACH ':memory:' AS {catalog}")
         cursor.execute(f"USE {catalog}")
         for table in inputs:
-            _show(cursor, table.contract, table.files)
+            _show(cursor, table)
         idle.put(cursor)
 
     def copy(month: date) -> list[DataFile]:
@@ -241,7 +245,7 @@ def _copy_month(
     monthly = [table for table in inputs if any(file.month for file in table.files)]
     for table in monthly:
         of_month = tuple(file for file in table.files if file.month == month)
-        _show(connection, table.contract, of_month)
+        _show(connection, replace(table, files=of_month))
     target = _path(output.location) / f"{month}.parquet"
     copied = _copy(connection, output, to_duckdb(output.contract.sql), target)
     for _, months in copied:

@@ -37,10 +37,18 @@ class DataFile:
 
 @dataclass(frozen=True)
 class InputTable:
-    """A table as an engine reads it: the data files of one snapshot, or of some of its months."""
+    """A table as an engine reads it.
+
+    Attributes:
+        contract: Its columns.
+        files: The data files of one snapshot, or of some of its months.
+        absent: Columns that the contract has gained, or holds in another type, since the files
+            were written: read as NULL, as Iceberg has it.
+    """
 
     contract: Table
     files: tuple[DataFile, ...]
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -5,33 +5,41 @@ drops the old data files and adds the new ones, so a reader sees the old version
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Operation, Snapshot
-from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
-from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
+    AddSchemaUpdate,
+    SetCurrentSchemaUpdate,
+    SetDefaultSpecUpdate,
+)
+from pyiceberg.table.update.snapshot import ExpireSnapshots, _OverwriteFiles
 from pyiceberg.typedef import Identifier
 
-from retail_platform.contracts.model import Table
-from retail_platform.lake.schema import SchemaPlan, partition_spec
+from retail_platform.lake.schema import SchemaPlan
+
+_READABLE_SINCE = "retail.readable-since"
 
 
 def create_with_snapshot(
     catalog: Catalog,
     identifier: Identifier,
-    table: Table,
     plan: SchemaPlan,
     files: Sequence[str],
     properties: Mapping[str, str],
 ) -> IcebergTable:
     """Creates a table together with its first snapshot, in one commit."""
     transaction = catalog.create_table_transaction(
-        identifier, plan.schema, partition_spec=partition_spec(table, plan.schema)
+        identifier, plan.schema, partition_spec=plan.spec
     )
     metadata = transaction.table_metadata  # a copy, made anew each time it is asked for
     with transaction.update_snapshot(snapshot_properties=dict(properties)).fast_append() as append:
@@ -72,7 +80,7 @@ def overwrite(
     """
     with iceberg.transaction() as transaction:
         if plan.changes:
-            _set_schema(transaction, plan.schema)
+            _set_schema(transaction, plan)
         metadata = transaction.table_metadata
         with _Overwrite(
             Operation.OVERWRITE if metadata.current_snapshot() else Operation.APPEND,
@@ -87,14 +95,53 @@ def overwrite(
     return iceberg
 
 
-def _set_schema(transaction: Transaction, schema: Schema) -> None:
-    """Sets the very schema whose field ids the data files carry.
+def forget_snapshots(iceberg: IcebergTable, before: datetime) -> int:
+    """Expires the snapshots that are older than `before`, but the current one; says how many.
+
+    pyiceberg takes them out of the table's log of what was current when, and their neighbours
+    would seem to have been current instead. So the table remembers since when its log is whole.
+    """
+    known = iceberg.snapshots()
+    transaction = iceberg.transaction()
+    ExpireSnapshots(transaction).older_than(before).commit()
+    left = {snapshot.snapshot_id for snapshot in transaction.table_metadata.snapshots}
+    if len(left) < len(known):
+        ended = [
+            following.timestamp_ms
+            for entry, following in pairwise(iceberg.history())
+            if entry.snapshot_id not in left
+        ]
+        since = max(ended, default=readable_since(iceberg))
+        transaction.set_properties({_READABLE_SINCE: str(since)})
+        transaction.commit_transaction()
+    return len(known) - len(left)
+
+
+def readable_since(iceberg: IcebergTable) -> int:
+    """The first moment, in milliseconds since 1970, at which it is known what was current."""
+    log = iceberg.history()
+    first = log[0].timestamp_ms if log else 0
+    return max(first, int(iceberg.properties.get(_READABLE_SINCE, 0)))
+
+
+def _set_schema(transaction: Transaction, plan: SchemaPlan) -> None:
+    """Sets the very schema whose field ids the data files carry, and the partitioning.
 
     `update_schema()` would assign field ids by itself and refuses to retype a column freely.
     """
-    number = 1 + max(known.schema_id for known in transaction.table_metadata.schemas)
-    numbered = Schema(*schema.fields, schema_id=number)
+    metadata = transaction.table_metadata
+    number = 1 + max(known.schema_id for known in metadata.schemas)
+    numbered = Schema(*plan.schema.fields, schema_id=number)
     transaction._apply((AddSchemaUpdate(schema=numbered), SetCurrentSchemaUpdate()))
+    if plan.spec.fields != metadata.spec().fields:
+        number = 1 + max(known.spec_id for known in metadata.partition_specs)
+        spec = PartitionSpec(*plan.spec.fields, spec_id=number)
+        transaction._apply(
+            (
+                AddPartitionSpecUpdate(spec=spec),
+                SetDefaultSpecUpdate.model_validate({"spec-id": number}),
+            )
+        )
 
 
 class _Overwrite(_OverwriteFiles):

@@ -1,22 +1,26 @@
 """The lake: published snapshots of tables, and how a new one replaces the last."""
 
 import json
+import logging
 import random
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform.contracts.loader import LAYERS, Contracts
@@ -24,13 +28,23 @@ from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.engines.protocol import DataFile, Measures
 from retail_platform.errors import ConfigurationError, LakeError
-from retail_platform.lake.iceberg import create_with_snapshot, live_files, overwrite
+from retail_platform.lake.iceberg import (
+    create_with_snapshot,
+    forget_snapshots,
+    live_files,
+    overwrite,
+    readable_since,
+)
 from retail_platform.lake.schema import SchemaPlan, plan_schema
 
 _MEASURES = "retail.measures"
 _SOURCE_TOTALS = "retail.source-totals"
+_SOURCE_MOVED = "retail.source-moved"
 _INPUTS = "retail.inputs"
 _COMMIT_ATTEMPTS = 12
+_LOCK_SECONDS = 600
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Version:
         file_count: Number of its data files.
         measures: The contract's measures by month, of the whole table.
         source_totals: `raw` only: the source's own measures at the time of the read.
+        source_moved: Whether the source kept changing while it was read.
         inputs: The snapshot id of every table that it was built from.
         current: Whether readers see it.
     """
@@ -58,6 +73,7 @@ class Version:
     file_count: int
     measures: Measures
     source_totals: Measures
+    source_moved: bool
     inputs: dict[str, int]
     current: bool = True
 
@@ -74,6 +90,7 @@ class Publication:
         measures: The measures of `files`.
         inputs: The snapshot id of every table that they were built from.
         source_totals: `raw` only: the source's own measures.
+        source_moved: Whether the source kept changing while it was read.
     """
 
     table: Table
@@ -83,6 +100,7 @@ class Publication:
     measures: Measures
     inputs: dict[str, int]
     source_totals: Measures | None = None
+    source_moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +131,8 @@ class Lake:
             self.folder.mkdir(parents=True, exist_ok=True)
             catalog = SqlCatalog(
                 "retail",
-                uri=f"sqlite:///{self.folder / 'catalog.db'}",
+                # As SQLAlchemy spells it: a folder may have a % in its name.
+                uri=str(URL.create("sqlite", database=str(self.folder / "catalog.db"))),
                 warehouse=file_uri(self.folder),
             )
             for layer in LAYERS:
@@ -131,15 +150,28 @@ class Lake:
             return self._catalog.load_table((table.layer, table.name))
         except NoSuchTableError:
             return None
+        except OSError as error:
+            raise LakeError(
+                f"{table.name} cannot be read: {error}; a lake works only where it was built: "
+                f"move it back to its folder, or build again into an empty one than {self.folder}"
+            ) from error
 
     # Reading
 
     def version(self, name: str, as_of: datetime | None = None) -> Version | None:
-        """The version of a table that readers see, or saw at `as_of`; None before the first."""
+        """The version of a table that readers see, or saw at `as_of`; None before the first.
+
+        Raises:
+            ConfigurationError: What they saw at `as_of` was nothing yet, or is forgotten.
+        """
         table = self.contracts.table(name)
         iceberg = self._load(table)
         snapshot = _snapshot(iceberg, as_of) if iceberg else None
         return _version(table, snapshot, current=True) if snapshot else None
+
+    def months(self, name: str) -> set[date]:
+        """The months of which a monthly table has rows, each as its first day."""
+        return {file.month for file in self.files(name) if file.month}
 
     def published(self) -> dict[str, str]:
         """The layer of every table that is in the lake, by the table's name."""
@@ -183,7 +215,7 @@ class Lake:
         if snapshot is None:
             return ()
         files = [
-            DataFile(file.file_path, _month_of(table, file))
+            DataFile(file.file_path, _month_of(iceberg, file))
             for file in live_files(iceberg, snapshot)
         ]
         return tuple(sorted(file for file in files if _is_within(file.month, months)))
@@ -204,7 +236,7 @@ class Lake:
         iceberg = self._load(table)
         if iceberg is None:
             return plan_schema(table, None)
-        return plan_schema(table, iceberg.schema(), iceberg.metadata.last_column_id)
+        return plan_schema(table, iceberg.schema(), iceberg.metadata.last_column_id, iceberg.spec())
 
     def location(self, table: Table) -> str:
         """The folder (URI) of a table."""
@@ -247,19 +279,16 @@ class Lake:
             iceberg = create_with_snapshot(
                 self._catalog,
                 (table.layer, table.name),
-                table,
                 publication.plan,
                 uris,
                 properties,
             )
         else:
-            if table.partition and _retypes(table.partition.column, publication.plan):
-                raise LakeError(f"{table.name}: the partition column cannot be retyped")
             old = iceberg.current_snapshot()
             replaced = [
                 file
                 for file in (live_files(iceberg, old) if old else ())
-                if _is_within(_month_of(table, file), publication.months)
+                if _is_within(_month_of(iceberg, file), publication.months)
             ]
             iceberg = overwrite(iceberg, publication.plan, uris, replaced, properties)
         snapshot = iceberg.current_snapshot()
@@ -282,8 +311,11 @@ class Lake:
         Raises:
             ConfigurationError: The table has no such snapshot; the message lists those it has.
         """
-        table = self.contracts.table(name)
-        known = [version.snapshot_id for version in self.history(name)]
+        with self.exclusively():
+            return self._rollback(self.contracts.table(name), snapshot_id)
+
+    def _rollback(self, table: Table, snapshot_id: int) -> Version:
+        known = [version.snapshot_id for version in self.history(table.name)]
         if snapshot_id not in known:
             listed = ", ".join(str(known_id) for known_id in known) or "none"
             raise ConfigurationError(
@@ -312,27 +344,66 @@ class Lake:
             keep: Snapshots younger than this stay readable; the current one always does.
             grace: Files younger than this stay, because a running build may be about to name them.
         """
-        forgotten = files = size = 0
         now = datetime.now(UTC)
-        for table in self.contracts.tables.values():
-            iceberg = self._load(table)
-            folder = self.folder / table.layer / table.name
-            if iceberg is not None:
-                before = len(iceberg.snapshots())
-                iceberg.maintenance.expire_snapshots().older_than(now - keep).commit()
-                iceberg = iceberg.refresh()
-                forgotten += before - len(iceberg.snapshots())
-            named = _named_files(iceberg) if iceberg is not None else set()
-            for path in sorted(folder.rglob("*")) if folder.exists() else []:
-                if not path.is_file() or path in named:
-                    continue
-                stat = path.stat()
-                if datetime.fromtimestamp(stat.st_mtime, UTC) < now - grace:
-                    path.unlink()
-                    _prune(path.parent, folder)
-                    files += 1
-                    size += stat.st_size
-        return Vacuumed(forgotten, files, size)
+        with self.exclusively():
+            swept = [
+                self._vacuum(table, now - keep, now - grace)
+                for table in self.contracts.tables.values()
+            ]
+        return Vacuumed(
+            snapshots=sum(one.snapshots for one in swept),
+            files=sum(one.files for one in swept),
+            bytes=sum(one.bytes for one in swept),
+        )
+
+    def _vacuum(self, table: Table, forget_before: datetime, delete_before: datetime) -> Vacuumed:
+        iceberg = self._load(table)
+        folder = (self.folder / table.layer / table.name).resolve()
+        if not folder.exists():
+            return Vacuumed(0, 0, 0)
+        forgotten = forget_snapshots(iceberg, forget_before) if iceberg else 0
+        # Compared as the disk has them: a home has many spellings, and a link is one of them.
+        named = _named_files(iceberg) if iceberg else set()
+        if iceberg and not any(path.is_relative_to(folder) for path in named):
+            raise LakeError(
+                f"the files of {table.name} are not in {folder} but at {iceberg.location()}: "
+                "nothing of it was deleted; vacuum from where the lake was built"
+            )
+        old = [
+            (path, path.stat())
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path not in named
+        ]
+        old = [(path, stat) for path, stat in old if stat.st_mtime < delete_before.timestamp()]
+        for path, _ in old:
+            path.unlink()
+            _prune(path.parent, folder)
+        return Vacuumed(forgotten, len(old), sum(stat.st_size for _, stat in old))
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """One writer at a time; the kernel frees the lock of a killed one.
+
+        Raises:
+            LakeError: Another writer does not come to an end.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "lake.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log.warning("another build is at work on the lake; waiting for it")
+            try:
+                lock.acquire(timeout=_LOCK_SECONDS)
+            except Timeout:
+                raise LakeError(
+                    f"another build has been at work on the lake for {_LOCK_SECONDS} s; wait for "
+                    "it or stop it, then try again"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def discard(self, locations: Sequence[str]) -> None:
         """Deletes what a failed run wrote, which no snapshot names."""
@@ -355,7 +426,14 @@ def _snapshot(iceberg: IcebergTable, as_of: datetime | None) -> Snapshot | None:
         return iceberg.current_snapshot()
     moment = int(as_of.timestamp() * 1000)
     seen = [entry for entry in iceberg.history() if entry.timestamp_ms <= moment]
-    return iceberg.snapshot_by_id(seen[-1].snapshot_id) if seen else None
+    since = readable_since(iceberg)
+    if not seen or moment < since:
+        oldest = datetime.fromtimestamp(since / 1000, UTC)
+        raise ConfigurationError(
+            f"{'.'.join(iceberg.name())} has no version as of {as_of.isoformat()}; "
+            f"its oldest readable one is of {oldest.isoformat()}"
+        )
+    return iceberg.snapshot_by_id(seen[-1].snapshot_id)
 
 
 def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
@@ -370,6 +448,7 @@ def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
         file_count=int(properties.get("total-data-files", 0)),
         measures=_read_measures(properties.get(_MEASURES, "{}")),
         source_totals=_read_measures(properties.get(_SOURCE_TOTALS, "{}")),
+        source_moved=_SOURCE_MOVED in properties,
         inputs=json.loads(properties.get(_INPUTS, "{}")),
         current=current,
     )
@@ -383,6 +462,8 @@ def _properties(publication: Publication, retained: Measures) -> dict[str, str]:
     }
     if publication.source_totals is not None:
         properties[_SOURCE_TOTALS] = _write_measures(publication.source_totals)
+    if publication.source_moved:
+        properties[_SOURCE_MOVED] = "true"
     return properties
 
 
@@ -404,28 +485,21 @@ def _is_within(month: date | None, months: MonthRange | None) -> bool:
     return months is None or month is None or month in months
 
 
-def _month_of(table: Table, file: IcebergFile) -> date | None:
-    """The month of a file: the value, in days since 1970, of its table's one partition field."""
-    return date(1970, 1, 1) + timedelta(days=file.partition[0]) if table.partition else None
-
-
-def _retypes(column: str, plan: SchemaPlan) -> bool:
-    return any(change.startswith(f"{column} ") for change in plan.changes)
+def _month_of(iceberg: IcebergTable, file: IcebergFile) -> date | None:
+    """The month of a file: the value, in days since 1970, of the partition field it was stored by."""
+    by_month = iceberg.specs()[file.spec_id].fields
+    return date(1970, 1, 1) + timedelta(days=file.partition[0]) if by_month else None
 
 
 def _named_files(iceberg: IcebergTable) -> set[Path]:
     """Every file that a readable snapshot, or the table's own metadata, needs."""
-    named = {local_path(iceberg.metadata_location)}
-    named |= {local_path(entry.metadata_file) for entry in iceberg.metadata.metadata_log}
+    named = {iceberg.metadata_location}
+    named |= {entry.metadata_file for entry in iceberg.metadata.metadata_log}
     for snapshot in iceberg.snapshots():
-        named.add(local_path(snapshot.manifest_list))
-        for manifest in snapshot.manifests(iceberg.io):
-            named.add(local_path(manifest.manifest_path))
-            named |= {
-                local_path(entry.data_file.file_path)
-                for entry in manifest.fetch_manifest_entry(iceberg.io)
-            }
-    return named
+        named.add(snapshot.manifest_list)
+        named |= {manifest.manifest_path for manifest in snapshot.manifests(iceberg.io)}
+        named |= {file.file_path for file in live_files(iceberg, snapshot)}
+    return {local_path(uri).resolve() for uri in named}
 
 
 def _prune(folder: Path, top: Path) -> None:

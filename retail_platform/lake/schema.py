@@ -21,7 +21,6 @@ from pyiceberg.types import (
 )
 
 from retail_platform.contracts.model import Table
-from retail_platform.errors import ConfigurationError
 
 _TYPES: dict[str, IcebergType] = {
     "int": IntegerType(),
@@ -36,19 +35,10 @@ _TYPES: dict[str, IcebergType] = {
 
 
 def iceberg_type(name: str) -> IcebergType:
-    """The Iceberg type of a contract's type.
-
-    Raises:
-        ConfigurationError: There is no such type; the message lists those there are.
-    """
+    """The Iceberg type of a contract's type."""
     if match := re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", name):
         return DecimalType(int(match[1]), int(match[2]))
-    try:
-        return _TYPES[name]
-    except KeyError:
-        raise ConfigurationError(
-            f"unknown column type {name!r}; the types are decimal(p,s), {', '.join(_TYPES)}"
-        ) from None
+    return _TYPES[name]
 
 
 @dataclass(frozen=True)
@@ -58,11 +48,15 @@ class SchemaPlan:
     Attributes:
         schema: Columns that stay as they were keep their field ids; a new or retyped column gets
             a fresh one, so that old snapshots stay readable.
+        spec: How the table will be partitioned.
         changes: In words, one for each difference; empty where nothing changed.
+        fresh: The columns that no older data file has: those added or retyped.
     """
 
     schema: Schema
-    changes: tuple[str, ...]
+    spec: PartitionSpec
+    changes: tuple[str, ...] = ()
+    fresh: frozenset[str] = frozenset()
 
     @property
     def field_ids(self) -> dict[str, int]:
@@ -70,11 +64,17 @@ class SchemaPlan:
         return {field.name: field.field_id for field in self.schema.fields}
 
 
-def plan_schema(table: Table, current: Schema | None, last_field_id: int = 0) -> SchemaPlan:
-    """The schema of `table`, given the one that it has in the lake."""
+def plan_schema(
+    table: Table,
+    current: Schema | None,
+    last_field_id: int = 0,
+    spec: PartitionSpec | None = None,
+) -> SchemaPlan:
+    """The schema of `table`, given the one that it has in the lake, and how it is partitioned."""
     existing = {field.name: field for field in current.fields} if current else {}
     fields: list[NestedField] = []
     changes: list[str] = []
+    fresh: set[str] = set()
     for column in table.columns:
         wanted = iceberg_type(column.type)
         known = existing.pop(column.name, None)
@@ -85,19 +85,29 @@ def plan_schema(table: Table, current: Schema | None, last_field_id: int = 0) ->
             field_id = last_field_id
             if known is not None:
                 changes.append(f"{column.name} retyped from {known.field_type} to {wanted}")
+                fresh.add(column.name)
             elif current is not None:
                 changes.append(f"{column.name} added")
+                fresh.add(column.name)
         # Optional even where the contract forbids NULL: engines write optional columns, and the
         # audit, which runs before every commit, is what keeps NULLs out.
         fields.append(NestedField(field_id, column.name, wanted, required=False))
     changes.extend(f"{name} removed" for name in existing)
-    return SchemaPlan(Schema(*fields), tuple(changes))
+    schema = Schema(*fields)
+    wanted_spec = _partition_spec(table, schema)
+    if spec is not None and _parts(spec) != _parts(wanted_spec):
+        changes.append("stored by month" if table.partition else "no longer stored by month")
+    return SchemaPlan(schema, wanted_spec, tuple(changes), frozenset(fresh))
 
 
-def partition_spec(table: Table, schema: Schema) -> PartitionSpec:
+def _partition_spec(table: Table, schema: Schema) -> PartitionSpec:
     """Monthly tables are partitioned by the identity of their month column."""
     if not table.partition:
         return PartitionSpec()
     column = table.partition.column
     source_id = schema.find_field(column).field_id
     return PartitionSpec(PartitionField(source_id, 1000, IdentityTransform(), column))
+
+
+def _parts(spec: PartitionSpec) -> list[tuple[int, str]]:
+    return [(field.source_id, field.name) for field in spec.fields]

@@ -61,6 +61,12 @@ def test_a_table_is_what_its_two_files_say(tmp_path: Path) -> None:
         ("grain:", "grein:", r"table things: unknown grein; known are .*grain"),
         ("Key.", "Key., nulable: false", r"columns.id: unknown nulable; known are .*nullable"),
         ("Key.", "Key., min: 0", r"table things: columns.0.min: .*valid string"),
+        ("type: int", "type: integer", r"column id: unknown type 'integer'; the types are int, .*"),
+        (
+            "measures",
+            "partition: {column: id, date: id}\n    measures",
+            r"id tells where a row is stored: give it type: date and nullable: false",
+        ),
         ("[id]", "[nr]", r"primary_key names nr, which things lacks"),
         ("measures", "partition: {column: nr, date: id}\n    measures", r"partition names nr"),
         (

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -210,14 +211,21 @@ def test_a_changed_contract_is_one_commit_and_old_snapshots_stay_readable(
     assert lake.plan(SHOPS).field_ids["id"] == known["id"]
 
 
-def test_the_partition_column_cannot_be_retyped(tmp_path: Path) -> None:
-    publish(lake_of(tmp_path, SALES), SALES, [sale(1, 1)])
-    columns = (*SALES.columns[:2], Column("month", "timestamp", ""))
-    changed = replace(SALES, columns=columns)
-    lake = lake_of(tmp_path, changed)
-    with pytest.raises(LakeError, match="partition column"):
-        lake.publish(Publication(changed, lake.plan(changed), (), None, {}, {}))
-    assert len(lake.history("sales")) == 1
+def test_a_table_becomes_monthly_and_whole_again(tmp_path: Path) -> None:
+    whole = replace(SALES, partition=None, measures={})
+    first = publish(lake_of(tmp_path, whole), whole, [sale(1, 1), sale(2, 2)])
+    lake = lake_of(tmp_path, SALES)
+    assert lake.plan(SALES).changes == ("stored by month",)
+    publish(lake, SALES, [sale(1, 1), sale(2, 2), sale(3, 3)])
+    assert lake.months("sales") == {date(2004, number, 1) for number in (1, 2, 3)}
+    publish(lake, SALES, [sale(7, 2)], month(2))
+    assert ids(lake, "sales") == [1, 3, 7]
+    assert ids(lake, "sales", snapshot=first.snapshot_id) == [1, 2]
+    back = lake_of(tmp_path, whole)
+    assert back.plan(whole).changes == ("no longer stored by month",)
+    publish(back, whole, [sale(9, 9)])
+    assert ids(back, "sales") == [9]
+    assert back.plan(whole).changes == ()
 
 
 # Time travel
@@ -247,7 +255,8 @@ def test_as_of_is_the_version_that_readers_saw_then(lake: Lake) -> None:
         version = lake.version("shops", as_of)
         return version.snapshot_id if version else None
 
-    assert seen(before) is None
+    with pytest.raises(ConfigurationError, match=r"no version as of .* oldest readable one is of"):
+        seen(before)
     assert seen(between) == old.snapshot_id
     assert seen(after) == new.snapshot_id
     assert seen(None) == old.snapshot_id
@@ -335,6 +344,78 @@ def test_vacuum_deletes_orphans_once_they_are_old(lake: Lake) -> None:
     assert not old.exists()
     assert not old.parent.exists()
     assert young.exists()
+    assert ids(lake, "shops") == [1]
+
+
+def test_a_moment_whose_version_is_forgotten_is_refused_and_not_guessed(lake: Lake) -> None:
+    """What was current then may be gone while versions from before and after are there."""
+    old = publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    publish(lake, SHOPS, [{"id": 2, "name": "b"}])
+    time.sleep(0.01)
+    between = datetime.now(UTC)
+    time.sleep(0.01)
+    lake.rollback("shops", old.snapshot_id)
+    after = datetime.now(UTC)
+    lake.vacuum(keep=timedelta(0), grace=AGES)
+    with pytest.raises(ConfigurationError, match="shops has no version as of"):
+        lake.version("shops", between)
+    version = lake.version("shops", after)
+    assert version is not None
+    assert version.snapshot_id == old.snapshot_id
+
+
+def test_vacuum_knows_its_files_however_the_folder_is_spelt(tmp_path: Path, lake: Lake) -> None:
+    publish(lake, SALES, [sale(1, 1)])
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "other").mkdir()
+    for folder in (tmp_path / "link", tmp_path / "other" / ".."):
+        swept = lake_of(folder, SALES, SHOPS).vacuum(keep=AGES, grace=timedelta(0))
+        assert swept == NOTHING
+    assert ids(lake, "sales") == [1]
+
+
+def test_vacuum_of_a_copied_lake_deletes_nothing(tmp_path: Path, lake: Lake) -> None:
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    shutil.copytree(tmp_path / "lake", tmp_path / "copy" / "lake")
+    copied = lake_of(tmp_path / "copy", SHOPS)
+    with pytest.raises(LakeError, match="nothing of it was deleted"):
+        copied.vacuum(keep=AGES, grace=timedelta(0))
+
+
+def test_a_lake_that_was_moved_away_says_so(tmp_path: Path, lake: Lake) -> None:
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    (tmp_path / "lake").rename(tmp_path / "moved")
+    with pytest.raises(LakeError, match="works only where it was built"):
+        Lake(tmp_path / "moved", Contracts({"shops": SHOPS})).version("shops")
+
+
+def test_vacuum_and_rollback_wait_for_a_build(lake: Lake, tmp_path: Path) -> None:
+    old = publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    done: list[str] = []
+
+    def vacuum() -> None:
+        lake_of(tmp_path, SHOPS).vacuum(keep=AGES, grace=AGES)
+        done.append("vacuum")
+
+    def rollback() -> None:
+        lake_of(tmp_path, SHOPS).rollback("shops", old.snapshot_id)
+        done.append("rollback")
+
+    with ThreadPoolExecutor(2) as pool:
+        with lake.exclusively():
+            waiting = [pool.submit(work) for work in (vacuum, rollback)]
+            time.sleep(0.3)
+            assert done == []
+        for work in waiting:
+            work.result(10)
+    assert sorted(done) == ["rollback", "vacuum"]
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "50%41", "é"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    lake = lake_of(tmp_path / name, SHOPS)
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
     assert ids(lake, "shops") == [1]
 
 

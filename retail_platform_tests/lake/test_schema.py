@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from pyiceberg.schema import Schema
 
 from retail_platform.contracts.model import Column, Table
-from retail_platform.errors import ConfigurationError
-from retail_platform.lake.schema import iceberg_type, plan_schema
+from retail_platform.lake.schema import plan_schema
 
 
 def table(**columns: str) -> Table:
@@ -74,8 +73,3 @@ def test_however_contracts_change_a_field_id_means_one_column_of_one_type(
         for name, number in plan.field_ids.items():
             assert meaning.setdefault(number, (name, columns[name])) == (name, columns[name])
         current, last = plan.schema, max(last, *plan.field_ids.values())
-
-
-def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"'integer'.*decimal\(p,s\), int, bigint"):
-        iceberg_type("integer")

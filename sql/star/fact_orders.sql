@@ -7,7 +7,7 @@ SELECT
   cast(o.required_date AS date) AS required_date,
   cast(o.shipped_date AS date) AS shipped_date,
   cast(o.status AS string) AS status,
-  cast(coalesce(o.status, '') NOT IN ('Cancelled', 'Disputed', 'On Hold') AS boolean) AS is_sale,
+  cast(lower(trim(o.status)) NOT IN ('cancelled', 'disputed', 'on hold') AS boolean) AS is_sale,
   cast(o.comments AS string) AS comments,
   cast(o.customer_number AS int) AS customer_number,
   cast(d.product_code AS string) AS product_code,

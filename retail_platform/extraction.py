@@ -1,0 +1,108 @@
+"""What a run reads of the source: its statements, its totals, and what makes it refuse."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from retail_platform.contracts.checks import READS_EVERY_COLUMN, CheckResult, check_of
+from retail_platform.contracts.loader import QUARANTINE, Contracts
+from retail_platform.contracts.model import Table
+from retail_platform.contracts.months import MonthRange
+from retail_platform.engines.protocol import Measures, SourceRead
+from retail_platform.errors import SourceError
+from retail_platform.sources.database import Source
+from retail_platform.sources.query import SourceQuery
+
+OpenSource = Callable[[], AbstractContextManager[Source]]
+"""Connects to the OLTP database for the time of a `with`."""
+
+
+class Extraction:
+    """What one run asks of the source, checked against it before a row is read."""
+
+    def __init__(
+        self,
+        source: Source,
+        contracts: Contracts,
+        tables: Sequence[Table],
+        months: MonthRange,
+        stored: MonthRange,
+    ) -> None:
+        """Prepares the queries.
+
+        Args:
+            source: Where they are asked.
+            contracts: All tables.
+            tables: Those that are read.
+            months: What is read of the monthly ones.
+            stored: The months that the lake may hold; other rows go to quarantine.
+
+        Raises:
+            SourceError: The source does not have what a query asks for.
+        """
+        self.source = source
+        self._tables = tuple(tables)
+        self._months = months
+        self._stored = stored
+        self._monthly = tuple(table for table in contracts.layer("raw") if table.partition)
+        asked = {table.name: table for table in tables}
+        if asked.pop(QUARANTINE, None):
+            asked |= {table.name: table for table in self._monthly}
+        self._queries: dict[str, SourceQuery] = {}
+        for table in asked.values():
+            if (query := source.prepare(table)) is not None:
+                self._queries[table.name] = query
+
+    def reads(self, table: Table) -> tuple[SourceRead, ...]:
+        """The statements whose rows make `table`; none for an optional table that is absent."""
+        if table.name == QUARANTINE:
+            return tuple(
+                SourceRead(
+                    table,
+                    self._queries[table.name].quarantined(self._stored.first, self._stored.end),
+                )
+                for table in self._monthly
+                if table.name in self._queries
+            )
+        query = self._queries.get(table.name)
+        if query is None:
+            return ()
+        return (SourceRead(table, query.rows(self._months if table.partition else None)),)
+
+    def totals(self) -> dict[str, Measures]:
+        """The source's own measures of every table that is read, of all its months."""
+        return {
+            table.name: self.source.totals(self._queries[table.name])
+            if table.name in self._queries
+            else {}
+            for table in self._tables
+        }
+
+    def require_rows(self, totals: Mapping[str, Measures]) -> None:
+        """Refuses a source that is empty where it must not be: the lake would be emptied too.
+
+        Raises:
+            SourceError: A table has fewer rows than its contract's `min_rows`.
+        """
+        short = [
+            table.name
+            for table in self._tables
+            if sum(row.get("rows", 0) for row in totals[table.name].values()) < table.min_rows
+        ]
+        if short:
+            raise SourceError(
+                f"{self.source.address} has no rows, or too few, in {', '.join(short)}; what is "
+                "published stays. Is it the right database? Fill it, or change min_rows in "
+                "sql/raw/schema.yml"
+            )
+
+    def reads_every_column(self, table: Table) -> CheckResult:
+        """Warns of columns of the source that the query leaves out."""
+        query = self._queries.get(table.name)
+        unread = query.unread_columns if query else ()
+        detail = (
+            f"sql/{table.sql_path} does not read {', '.join(unread)}; add them there and to "
+            "sql/raw/schema.yml, or leave them out knowingly"
+        )
+        return check_of(table, READS_EVERY_COLUMN).result(
+            table.name, len(unread), detail if unread else ""
+        )
