@@ -21,7 +21,7 @@ _SPLIT_ROWS = 20_000
 _REASON = "quarantine_reason"
 """The column of a statement for the quarantine that says why a row is set aside."""
 
-_BUFFER_BYTES = 16 * 1024**2
+_BUFFER_BYTES = 8 * 1024**2
 """What may wait for its row group; beyond it the fullest month is written."""
 
 _TYPES: dict[str, pa.DataType] = {
