@@ -1,7 +1,7 @@
 """Every table an asset, from its contract and SQL alone: one multi-asset, one engine run, a layer."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -66,10 +66,11 @@ def layer_assets(
     """
     contracts = builder.contracts
     tables = contracts.layer(layer)
+    lineage = {table.name: _lineage(contracts, table) for table in tables}
 
     @dg.multi_asset(
         name=f"{layer}_layer",
-        specs=[_spec(builder, table, partitions) for table in tables],
+        specs=[_spec(builder, table, lineage[table.name], partitions) for table in tables],
         check_specs=[spec for table in tables for spec in _check_specs(table)],
         can_subset=True,
         # A backfill of sixty months is one run, because an engine takes them in one go.
@@ -91,12 +92,12 @@ def layer_assets(
             raise _failure(failure) from failure
         except PublicationStopped as stopped:
             for table in stopped.built:
-                yield _materialization(builder, table, checks)
+                yield _materialization(builder, table, lineage, checks)
             raise _failure(stopped) from stopped
         except RetailError as error:
             raise _failure(error) from error
         for table in built:
-            yield _materialization(builder, table, checks)
+            yield _materialization(builder, table, lineage, checks)
 
     return build
 
@@ -124,7 +125,12 @@ def _months(context: dg.AssetExecutionContext, builder: Builder) -> MonthRange:
     return months
 
 
-def _spec(builder: Builder, table: Table, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+def _spec(
+    builder: Builder,
+    table: Table,
+    lineage: dg.TableColumnLineage,
+    partitions: dg.PartitionsDefinition[str],
+) -> dg.AssetSpec:
     contracts = builder.contracts
     if table.layer == "raw":
         deps = [source_key(name) for name in _source_tables(contracts, table)]
@@ -149,7 +155,7 @@ def _spec(builder: Builder, table: Table, partitions: dg.PartitionsDefinition[st
             "dagster/table_name": f"{table.layer}.{table.name}",
             "dagster/uri": builder.lake.location(table),
             "dagster/column_schema": _column_schema(table),
-            "dagster/column_lineage": _lineage(contracts, table),
+            "dagster/column_lineage": lineage,
             "dagster/code_references": _code_references(table),
         },
     )
@@ -250,14 +256,17 @@ def _check_results(
 
 
 def _materialization(
-    builder: Builder, built: Built, selected: "set[dg.AssetCheckKey]"
+    builder: Builder,
+    built: Built,
+    lineage: Mapping[str, dg.TableColumnLineage],
+    selected: "set[dg.AssetCheckKey]",
 ) -> dg.MaterializeResult[None]:
     version, result = built.version, built.result
     table = builder.contracts.table(result.table)
     metadata: dict[str, Any] = {
         "dagster/row_count": version.row_count,
         "dagster/uri": builder.lake.location(table),
-        "dagster/column_lineage": _lineage(builder.contracts, table),
+        "dagster/column_lineage": lineage[table.name],
         "snapshot_id": str(version.snapshot_id),
         "input_snapshots": {name: str(number) for name, number in version.inputs.items()},
         "months": str(built.months) if built.months else "all",
