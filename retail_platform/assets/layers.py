@@ -91,13 +91,13 @@ def layer_assets(
             yield from _check_results(contracts, failure.checks, checks)
             raise _failure(failure) from failure
         except PublicationStopped as stopped:
-            for table in stopped.built:
-                yield _materialization(builder, table, lineage, checks)
+            for one in stopped.built:
+                yield _materialization(builder, one, lineage, checks)
             raise _failure(stopped) from stopped
         except RetailError as error:
             raise _failure(error) from error
-        for table in built:
-            yield _materialization(builder, table, lineage, checks)
+        for one in built:
+            yield _materialization(builder, one, lineage, checks)
 
     return build
 

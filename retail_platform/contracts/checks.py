@@ -30,6 +30,7 @@ class Check:
             by a query over the table.
         condition: Where one row shows whether it offends: the condition that is true of it then.
             All such checks of a table cost one scan.
+        foreign_key: Where the check is that of a reference.
         blocking: Whether a failure of severity `error` stops publication.
     """
 
@@ -38,6 +39,7 @@ class Check:
     severity: Severity = Severity.ERROR
     offenders: str = ""
     condition: str = ""
+    foreign_key: ForeignKey | None = None
     blocking: bool = True
 
     def result(self, table: str, failing_rows: int, detail: str = "") -> "CheckResult":
@@ -189,4 +191,5 @@ def _foreign_key(table: Table, key: ForeignKey) -> Check:
         key.severity,
         offenders=f"SELECT {columns}, count(*) AS times FROM {qualified(table)} child "
         f"LEFT ANTI JOIN {key.table} parent ON {match} WHERE {present} GROUP BY {columns}",
+        foreign_key=key,
     )

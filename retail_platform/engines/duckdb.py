@@ -7,21 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from retail_platform.contracts.checks import Check, CheckResult, checks_of, qualified
+from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.sql import to_duckdb
+from retail_platform.engines.audit import audit
 from retail_platform.engines.extraction import extract
 from retail_platform.engines.protocol import (
     DataFile,
     InputTable,
-    Measures,
     OutputTable,
     RowReader,
     RunRequest,
@@ -35,8 +35,6 @@ _TYPES = {
     "timestamp": "TIMESTAMPTZ",
     "long": "BIGINT",
 }
-_EXAMPLES = 5
-_PRIMARY_KEY = "primary_key"  # the check that has a shortcut
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +72,7 @@ class DuckDBEngine:
         with self._connection() as connection:
             for table in (*tables, *references):
                 _show(connection, table)
-            return [_audit(connection, table.contract, table.files, 0.0) for table in tables]
+            return [_audit(connection, table, 0.0) for table in tables]
 
     @contextmanager
     def _connection(self) -> Iterator[DuckDBPyConnection]:
@@ -123,8 +121,9 @@ def _inputs(output: OutputTable, written: Mapping[str, _Written]) -> list[InputT
 def _audit_written(connection: DuckDBPyConnection, written: _Written) -> TableResult:
     """Audits the new rows alone; other tables' checks see the whole new version."""
     contract = written.output.contract
-    _show(connection, InputTable(contract, written.files))
-    result = _audit(connection, contract, written.files, written.seconds)
+    fresh = InputTable(contract, written.files)
+    _show(connection, fresh)
+    result = _audit(connection, fresh, written.seconds)
     _show(connection, written.whole)
     return result
 
@@ -283,111 +282,42 @@ def _months_in(table: Table, statistics: Mapping[str, Mapping[str, str]]) -> set
     return {date.fromisoformat(of_month[end]) for end in ("min", "max") if end in of_month}
 
 
-def _audit(
-    connection: DuckDBPyConnection, table: Table, files: Sequence[DataFile], seconds: float
-) -> TableResult:
+def _audit(connection: DuckDBPyConnection, shown: InputTable, seconds: float) -> TableResult:
     started = time.perf_counter()
-    checks = [check for check in checks_of(table) if check.offenders]
-    scanned = _scan(connection, table, [check for check in checks if check.condition])
-    results = [_result(connection, table, check, scanned.offending.get(check)) for check in checks]
+    found = audit(_DuckDBSql(connection), shown.contract)
     return TableResult(
-        table=table.name,
-        files=tuple(files),
-        row_count=scanned.rows,
-        byte_count=sum(_path(file.uri).stat().st_size for file in files),
+        table=shown.contract.name,
+        files=shown.files,
+        row_count=found.row_count,
+        byte_count=sum(_path(file.uri).stat().st_size for file in shown.files),
         seconds=seconds + time.perf_counter() - started,
-        measures=scanned.measures,
-        checks=tuple(results),
+        measures=found.measures,
+        checks=found.checks,
     )
 
 
 @dataclass(frozen=True)
-class _Scanned:
-    rows: int
-    offending: dict[Check, int]
-    measures: Measures
+class _DuckDBSql:
+    """Implements `engines.audit.Sql`."""
 
+    connection: DuckDBPyConnection
 
-def _scan(connection: DuckDBPyConnection, table: Table, row_checks: Sequence[Check]) -> _Scanned:
-    """Counts rows and the offenders of checks on single rows, and measures, all in one scan."""
-    columns = [
-        "count(*)",
-        *(f"count_if({_expression(check.condition)})" for check in row_checks),
-        *(_expression(sql) for sql in table.measures.values()),
-    ]
-    month = f'"{table.partition.column}"' if table.partition else "NULL"
-    by_month = "GROUP BY 1 ORDER BY 1" if table.partition else ""
-    found = connection.execute(
-        f"SELECT {month}, {', '.join(columns)} FROM {qualified(table)} {by_month}"
-    ).fetchall()
-    return _Scanned(
-        rows=sum(row[1] for row in found),
-        offending={
-            # DuckDB counts NULL, not 0, where a condition is NULL of every row.
-            check: sum(row[number] or 0 for row in found)
-            for number, check in enumerate(row_checks, 2)
-        },
-        # A missing month fails the audit, which shall say so rather than stumble over it here.
-        measures={
-            f"{row[0]:%Y-%m}" if row[0] else "": _decimals(
-                table.measures, row[2 + len(row_checks) :]
-            )
-            for row in found
-            if table.measures
-        },
-    )
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement, by column."""
+        found = self.connection.execute(to_duckdb(sql))
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def keys_differ(self, table: Table) -> bool:
+        """All keys differ if their hashes do; equal hashes need a look at the keys.
 
-def _expression(sql: str) -> str:
-    return to_duckdb(f"SELECT {sql}").removeprefix("SELECT ")
-
-
-def _result(
-    connection: DuckDBPyConnection, table: Table, check: Check, counted: int | None
-) -> CheckResult:
-    if counted == 0 or (check.name == _PRIMARY_KEY and _hashes_differ(connection, table)):
-        return check.result(table.name, 0)
-    offenders = connection.execute(to_duckdb(check.offenders))
-    names = [column[0] for column in offenders.description or ()]
-    examples = offenders.fetchmany(_EXAMPLES)
-    if not examples:
-        return check.result(table.name, 0)
-    total = counted
-    if total is None:
-        found = connection.execute(
-            f"SELECT count(*) FROM ({to_duckdb(check.offenders)})"
+        Grouping by one number takes two thirds of the time and memory of grouping by the key.
+        """
+        key = ", ".join(f'"{name}"' for name in table.primary_key)
+        found = self.connection.execute(
+            f"SELECT count(DISTINCT hash({key})) = count(*) FROM {qualified(table)}"
         ).fetchone()
-        total = found[0] if found else len(examples)
-    shown = "; ".join(
-        ", ".join(f"{name}={_shorten(value)}" for name, value in zip(names, row, strict=True))
-        for row in examples
-    )
-    detail = f"{total} offending, such as: {shown}"
-    return check.result(table.name, total, detail)
-
-
-def _hashes_differ(connection: DuckDBPyConnection, table: Table) -> bool:
-    """Whether all keys differ because their hashes do; equal hashes need a look at the keys.
-
-    Grouping by one number takes two thirds of the time and memory of grouping by the key.
-    """
-    key = ", ".join(f'"{name}"' for name in table.primary_key)
-    found = connection.execute(
-        f"SELECT count(DISTINCT hash({key})) = count(*) FROM {qualified(table)}"
-    ).fetchone()
-    return bool(found and found[0])
-
-
-def _shorten(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _decimals(names: Mapping[str, str], values: Sequence[object]) -> dict[str, Decimal]:
-    return {
-        name: Decimal(str(value if value is not None else 0))
-        for name, value in zip(names, values, strict=True)
-    }
+        return bool(found and found[0])
 
 
 def _path(uri: str) -> Path:
