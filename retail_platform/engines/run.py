@@ -1,0 +1,138 @@
+"""A run, the same for every engine: write each table, then audit all of them.
+
+What differs is a `Backend`: how it shows data files as tables, answers SQL, and writes a model.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from retail_platform.contracts.checks import qualified
+from retail_platform.contracts.model import Table
+from retail_platform.engines.audit import Sql, audit
+from retail_platform.engines.extraction import extract
+from retail_platform.engines.protocol import (
+    DataFile,
+    InputTable,
+    OutputTable,
+    RowReader,
+    RunRequest,
+    TableResult,
+)
+from retail_platform.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+
+class Backend(Sql, Protocol):
+    """An engine at work, for the time of one run."""
+
+    def show(self, table: InputTable) -> None:
+        """Makes a table readable as `layer.name`, and as `name`."""
+
+    def write(self, output: OutputTable, inputs: Sequence[InputTable]) -> tuple[DataFile, ...]:
+        """Writes the rows of a model, the month of every file being that of all its rows.
+
+        Raises:
+            EngineError: The model fails, or does not give what its contract says.
+        """
+
+    def byte_count(self, files: Sequence[DataFile]) -> int:
+        """The size of data files."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    output: OutputTable
+    files: tuple[DataFile, ...]
+    seconds: float
+
+    @property
+    def fresh(self) -> InputTable:
+        """What the run has written."""
+        return InputTable(self.output.contract, self.files)
+
+    @property
+    def whole(self) -> InputTable:
+        """The whole new version, the months that the run left alone included."""
+        return InputTable(self.output.contract, self.files + self.output.retained)
+
+
+def run(backend: Backend, request: RunRequest, source: RowReader | None) -> list[TableResult]:
+    """Writes and audits every output; see `engines.protocol.Engine.run`."""
+    written: dict[str, _Written] = {}
+    for output in request.outputs:
+        written[output.contract.name] = _write(backend, output, written, source)
+    # Audited after all are written, because a check may read a table that comes later.
+    for table in request.references:
+        backend.show(table)
+    for result in written.values():
+        backend.show(result.whole)
+    return [_audit_written(backend, result) for result in written.values()]
+
+
+def audit_tables(
+    backend: Backend, tables: Sequence[InputTable], references: Sequence[InputTable]
+) -> list[TableResult]:
+    """Audits tables and writes nothing; see `engines.protocol.Engine.audit`."""
+    for table in (*tables, *references):
+        backend.show(table)
+    return [_audit(backend, table, 0.0) for table in tables]
+
+
+def named(table: Table) -> str:
+    """A table and where its model stands, for messages."""
+    return f"{qualified(table)} (sql/{table.sql_path})"
+
+
+def _write(
+    backend: Backend,
+    output: OutputTable,
+    written: Mapping[str, _Written],
+    source: RowReader | None,
+) -> _Written:
+    log.info("writing %s", qualified(output.contract))
+    started = time.perf_counter()
+    if output.reads is None:
+        files = backend.write(output, _inputs(output, written))
+    elif source is None:
+        raise EngineError(f"{output.contract.name} is read from a source, but none was given")
+    else:
+        files = extract(output, source)
+    return _Written(output, files, time.perf_counter() - started)
+
+
+def _inputs(output: OutputTable, written: Mapping[str, _Written]) -> list[InputTable]:
+    """What the model reads, the tables that this run has written before it as written."""
+    inputs = []
+    for table in output.inputs:
+        result = written.get(table.contract.name)
+        if result is None:
+            inputs.append(table)
+        else:
+            inputs.append(result.fresh if output.contract.partition else result.whole)
+    return inputs
+
+
+def _audit_written(backend: Backend, written: _Written) -> TableResult:
+    """Audits the new rows alone; other tables' checks see the whole new version."""
+    backend.show(written.fresh)
+    result = _audit(backend, written.fresh, written.seconds)
+    backend.show(written.whole)
+    return result
+
+
+def _audit(backend: Backend, table: InputTable, seconds: float) -> TableResult:
+    started = time.perf_counter()
+    found = audit(backend, table.contract)
+    return TableResult(
+        table=table.contract.name,
+        files=table.files,
+        row_count=found.row_count,
+        byte_count=backend.byte_count(table.files),
+        seconds=seconds + time.perf_counter() - started,
+        measures=found.measures,
+        checks=found.checks,
+    )
