@@ -6,7 +6,6 @@ import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -17,8 +16,7 @@ from pydantic_settings import (
 )
 
 from retail_platform.errors import ConfigurationError
-
-SOURCE_SCHEMES = ("mysql", "postgresql")
+from retail_platform.sources.address import Address
 
 
 class Settings(BaseSettings):
@@ -52,9 +50,12 @@ class Settings(BaseSettings):
 
     @field_validator("source_url")
     @classmethod
-    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlparse(url.get_secret_value()).scheme not in SOURCE_SCHEMES:
-            raise ValueError(f"must start with {' or '.join(f'{s}://' for s in SOURCE_SCHEMES)}")
+    def _readable(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            try:
+                Address.parse(url.get_secret_value())
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
         return url
 
     @field_validator("first_month")

@@ -73,6 +73,8 @@ def test_a_written_setting_replaces_its_line_and_keeps_the_others(home: Path) ->
         ("memory_limit", "much", "such as 800MB"),
         ("memory_limit", "0GB", "such as 800MB"),
         ("source_url", "oracle://me:hunter2@db/x", "mysql:// or postgresql://"),
+        ("source_url", "mysql://me:hunter2℀@db/x", r"RETAIL_SOURCE_URL.*percent-encode"),
+        ("source_url", "postgresql://me@db/x?password=hunter2", "option 'password'"),
     ],
 )
 @pytest.mark.parametrize("place", ["environment", "file"])

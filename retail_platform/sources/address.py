@@ -1,12 +1,22 @@
 """Where a source is: its URL taken apart, and its password kept out of sight."""
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from retail_platform.errors import ConfigurationError
 from retail_platform.sources.dialect import DIALECTS, Dialect
 
 FORM = "mysql://user:password@host:port/database or postgresql://user:password@host:port/database"
+
+OPTIONS = {
+    "sslmode": "disable|prefer|require",
+    "sslrootcert": ".+",
+    "connect_timeout": "[0-9]+",
+    "application_name": ".+",
+}
+"""What may follow the `?` of PostgreSQL's URL: options, and their values, that both libpq and
+connectorx take. Nothing else may, because libpq also reads a password there."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,7 @@ class Address:
         database: Its name.
         user: Who reads.
         password: Their password; a secret.
-        options: What follows the `?`, for PostgreSQL's drivers (`sslmode=require`).
+        options: What follows the `?`, for PostgreSQL's drivers (`sslmode=require`); no secret.
     """
 
     dialect: Dialect
@@ -45,21 +55,22 @@ class Address:
         except ValueError:
             # The parser's own message may quote the password; neither it nor its cause is shown.
             raise ConfigurationError(
-                f"RETAIL_SOURCE_URL is malformed: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
+                f"the source's URL is malformed: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
             ) from None
         dialect = DIALECTS.get(parts.scheme)
         if dialect is None:
+            schemes = " or ".join(f"{scheme}://" for scheme in DIALECTS)
             raise ConfigurationError(
-                f"RETAIL_SOURCE_URL does not start with an allowed scheme: write {FORM}"
+                f"the source's URL does not start with {schemes}: write {FORM}"
             )
         database = unquote(parts.path.removeprefix("/"))
         if not parts.hostname or not database or not parts.username:
             raise ConfigurationError(
-                f"RETAIL_SOURCE_URL lacks its user, host or database: write {FORM}"
+                f"the source's URL lacks its user, host or database: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
             )
         if parts.fragment or (parts.query and dialect.name == "mysql"):
             raise ConfigurationError(
-                f"RETAIL_SOURCE_URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
+                f"the source's URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
             )
         return cls(
             dialect=dialect,
@@ -68,7 +79,7 @@ class Address:
             database=database,
             user=unquote(parts.username),
             password=unquote(parts.password or ""),
-            options=parts.query,
+            options=_options(parts.query),
         )
 
     @property
@@ -93,3 +104,23 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"
+
+
+def _options(query: str) -> str:
+    """The options of a URL, each of them known to be harmless.
+
+    Raises:
+        ConfigurationError: One is not; the message shows its name at most, never its value.
+    """
+    pairs = parse_qsl(query, keep_blank_values=True)
+    for name, value in pairs:
+        if name not in OPTIONS:
+            raise ConfigurationError(
+                f"the source's URL has the option {name!r}, which is not allowed after the "
+                f"database: only {', '.join(OPTIONS)} are; write {FORM}"
+            )
+        if not re.fullmatch(OPTIONS[name], value):
+            raise ConfigurationError(
+                f"the source's URL has a wrong value for {name}: it must match {OPTIONS[name]}"
+            )
+    return urlencode(pairs, quote_via=quote, safe="/")

@@ -3,7 +3,9 @@
 import pytest
 
 from retail_platform.errors import ConfigurationError
-from retail_platform.sources.address import Address
+from retail_platform.sources.address import OPTIONS, Address
+from retail_platform.sources.database import open_source
+from retail_platform_tests.sources.tables import prepared, read
 
 PASSWORD = "p@ss:w/r%d#?"
 ENCODED = "p%40ss%3Aw%2Fr%25d%23%3F"
@@ -26,8 +28,48 @@ def test_ports_have_the_usual_defaults() -> None:
     assert Address.parse("postgresql://u@h/d?sslmode=require").port == 5432
 
 
-def test_postgresql_options_reach_the_driver() -> None:
-    assert Address.parse("postgresql://u@h/d?sslmode=require").url.endswith("/d?sslmode=require")
+@pytest.mark.parametrize(
+    "options",
+    [
+        "sslmode=require",
+        "sslmode=disable&connect_timeout=5",
+        "sslrootcert=/etc/ssl/root.pem&application_name=night%20shift",
+    ],
+)
+def test_postgresql_options_reach_the_driver(options: str) -> None:
+    assert Address.parse(f"postgresql://u@h/d?{options}").url.endswith(f"/d?{options}")
+
+
+def test_both_drivers_take_every_allowed_option(postgres_url: str) -> None:
+    values = {
+        "sslmode": "disable",
+        "sslrootcert": "/nowhere.pem",  # not opened without TLS
+        "connect_timeout": "5",
+        "application_name": "night%20shift",
+    }
+    assert set(values) == set(OPTIONS)
+    options = "&".join(f"{name}={value}" for name, value in values.items())
+    with open_source(f"{postgres_url}?{options}") as source:
+        query = prepared(source, "SELECT 1 AS one", one="int")
+        assert read(source, query.rows()) == [{"one": 1}]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("password=hunter2", "option 'password'"),
+        ("sslmode=require&pass%77ord=hunter2", "option 'password'"),
+        ("passfile=hunter2", "option 'passfile'"),
+        ("service=hunter2", "option 'service'"),
+        ("sslmode=hunter2", "sslmode: it must match disable|prefer|require"),
+        ("connect_timeout=hunter2", "connect_timeout"),
+    ],
+)
+def test_other_options_are_refused_by_name(option: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Address.parse(f"postgresql://u@h/d?{option}")
+    assert told in str(refused.value)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_the_password_shows_nowhere() -> None:
@@ -48,6 +90,7 @@ def test_the_password_shows_nowhere() -> None:
         "mysql://u:se#secret@h/d",
         "mysql://u:secret@h/d?ssl=1",
         "mysql://u:secret@[h/d",
+        "mysql://u:secret℀@h/d",
     ],
 )
 def test_other_urls_are_refused_with_what_is_allowed(url: str) -> None:

@@ -13,14 +13,15 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from retail_platform.errors import ConfigurationError, SourceError
-from retail_platform.sources.sample.schema import TABLES, Dialect
+from retail_platform.sources.address import Address
+from retail_platform.sources.dialect import MYSQL, POSTGRES
+from retail_platform.sources.sample.schema import TABLES
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,12 +68,10 @@ def load(url: str, batches: Batches, on_progress: Progress, *, replace: bool = F
             held before.
     """
     tally = _Tally(on_progress)
-    dialect = _dialect(url)
-    with _told_plainly(dialect, url):
-        if dialect is Dialect.POSTGRESQL:
-            _load_postgresql(url, tally.counted(batches), replace)
-        else:
-            _load_mysql(url, tally.counted(batches), replace)
+    address = Address.parse(url)
+    write = _load_postgresql if address.dialect is POSTGRES else _load_mysql
+    with _told_plainly(address):
+        write(address, tally.counted(batches), replace)
     return tally.loaded()
 
 
@@ -101,30 +100,6 @@ class _Tally:
         return Loaded(dict(self._rows), first.replace(day=1), last.replace(day=1))
 
 
-def _dialect(url: str) -> Dialect:
-    """The URL's dialect, after a look at whether all its parts can be told from one another."""
-    parts = urlsplit(url)
-    scheme = parts.scheme
-    if scheme not in list(Dialect):
-        raise ConfigurationError(
-            f"A database URL starts with mysql:// or postgresql://, this one with {scheme or '?'}://."
-        )
-    try:
-        readable = parts.port != 0 and "@" not in parts.path
-    except ValueError:
-        readable = False
-    if not readable:
-        raise ConfigurationError(
-            f"The {scheme}:// URL has an unusable port or user and password; percent-encode"
-            " special characters of the password (@ is %40, / is %2F, # is %23, ? is %3F)."
-        )
-    if not parts.path.strip("/"):
-        raise ConfigurationError(
-            f"The {scheme}:// URL names no database; add its name: {scheme}://user:password@host:port/name"
-        )
-    return Dialect(scheme)
-
-
 def _refuse_existing(existing: Iterable[str]) -> None:
     if names := sorted(existing):
         raise ConfigurationError(
@@ -134,35 +109,34 @@ def _refuse_existing(existing: Iterable[str]) -> None:
 
 
 @contextmanager
-def _told_plainly(dialect: Dialect, url: str) -> Iterator[None]:
+def _told_plainly(address: Address) -> Iterator[None]:
     """Turns a driver's error into one that names the database, without its password."""
     import psycopg
     import pymysql
 
-    parts = urlsplit(url)
-    place = f"{parts.path.strip('/')} at {parts.hostname or 'the local server'}"
     try:
         yield
     except (psycopg.Error, pymysql.err.Error, OSError) as error:
         raise SourceError(
-            f"The {dialect} database {place} did not take the sample: {str(error).strip()} - no"
-            " table was replaced. Check that the server runs, the URL's user and password, that"
-            " the user may create tables, and free disk space; then run the command again."
-        ) from error
+            f"{address} did not take the sample: {address.redact(error).strip()} - no table was"
+            f" replaced. Check that the {address.dialect.product} server runs, the URL's user and"
+            " password, that the user may create tables, and free disk space; then run the command"
+            " again."
+        ) from None
 
 
 # PostgreSQL
 
 
-def _load_postgresql(url: str, batches: Batches, replace: bool) -> None:
+def _load_postgresql(address: Address, batches: Batches, replace: bool) -> None:
     import psycopg
 
-    with psycopg.connect(url, client_encoding="UTF8") as connection:
+    with psycopg.connect(address.url, client_encoding="UTF8") as connection:
         if not replace:
             _refuse_existing(_postgresql_tables(connection))
         connection.execute(f"DROP TABLE IF EXISTS {', '.join(TABLES)}")
         for table in TABLES.values():
-            connection.execute(table.create_statement(Dialect.POSTGRESQL))
+            connection.execute(table.create_statement(POSTGRES))
         for name, batch in batches:
             with connection.cursor().copy(f"COPY {name} FROM STDIN WITH (FORMAT csv)") as copy:
                 copy.write(_csv(batch, binary_prefix="\\x"))
@@ -180,8 +154,8 @@ def _postgresql_tables(connection: "psycopg.Connection[tuple[Any, ...]]") -> lis
 # MySQL and MariaDB
 
 
-def _load_mysql(url: str, batches: Batches, replace: bool) -> None:
-    connection = _mysql_connection(url)
+def _load_mysql(address: Address, batches: Batches, replace: bool) -> None:
+    connection = _mysql_connection(address)
     with connection, connection.cursor() as cursor, TemporaryDirectory() as folder:
         if not replace:
             _refuse_existing(_mysql_tables(cursor))
@@ -189,7 +163,7 @@ def _load_mysql(url: str, batches: Batches, replace: bool) -> None:
         staging = {name: _STAGING_PREFIX + name for name in TABLES}
         cursor.execute(f"DROP TABLE IF EXISTS {', '.join(staging.values())}")
         for name, table in TABLES.items():
-            cursor.execute(table.create_statement(Dialect.MYSQL, staging[name]))
+            cursor.execute(table.create_statement(MYSQL, staging[name]))
         write = _mysql_writer(cursor, Path(folder) / "rows.csv")
         for name, batch in batches:
             write(staging[name], batch)
@@ -199,33 +173,30 @@ def _load_mysql(url: str, batches: Batches, replace: bool) -> None:
         cursor.execute(f"RENAME TABLE {renames}")
 
 
-def _mysql_connection(url: str) -> "pymysql.Connection[Any]":
+def _mysql_connection(address: Address) -> "pymysql.Connection[Any]":
     """A connection to the URL's database, which is created where the server lacks it."""
     import pymysql
 
-    parts = urlsplit(url)
-    database = unquote(parts.path.strip("/"))
-
     def connect(database: str | None) -> "pymysql.Connection[Any]":
         return pymysql.connect(
-            host=parts.hostname or "127.0.0.1",
-            port=parts.port or 3306,
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password or ""),
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
             database=database,
             charset="utf8mb4",
             local_infile=True,
         )
 
     try:
-        return connect(database)
+        return connect(address.database)
     except pymysql.err.OperationalError as error:
         if error.args[0] != _UNKNOWN_DATABASE:
             raise
     connection = connect(None)
-    quoted = "`" + database.replace("`", "``") + "`"
-    connection.cursor().execute(f"CREATE DATABASE {quoted} CHARACTER SET utf8mb4")
-    connection.select_db(database)
+    database = address.dialect.quoted(address.database)
+    connection.cursor().execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+    connection.select_db(address.database)
     return connection
 
 

@@ -6,17 +6,11 @@ how they reach a database is `load`.
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
 
-
-class Dialect(StrEnum):
-    """The databases that can hold the sample; the value is the URL's scheme."""
-
-    MYSQL = "mysql"
-    POSTGRESQL = "postgresql"
+from retail_platform.sources.dialect import MYSQL, POSTGRES, Dialect
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class SampleTable:
             for column in self.columns
         ]
         key = f"PRIMARY KEY ({', '.join(self.primary_key)})"
-        engine = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4" if dialect is Dialect.MYSQL else ""
+        engine = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4" if dialect is MYSQL else ""
         return f"CREATE TABLE {name or self.name} ({', '.join([*columns, key])}){engine}"
 
 
@@ -74,7 +68,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
 
 
 def _sql_type(mysql_type: str, dialect: Dialect) -> str:
-    if dialect is Dialect.POSTGRESQL:
+    if dialect is POSTGRES:
         return _POSTGRESQL_TYPES.get(mysql_type, mysql_type)
     return mysql_type
 

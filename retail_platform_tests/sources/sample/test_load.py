@@ -137,13 +137,21 @@ def test_a_wrong_password_is_told_without_telling_it(url: str) -> None:
     assert "user and password" in str(refusal.value)
 
 
+def test_a_password_with_a_stray_percent_sign_is_not_told() -> None:
+    with pytest.raises(SourceError) as refusal:
+        load("postgresql://u:p%zzs3cret@127.0.0.1:1/db", generate(SampleSize()), quietly)
+    assert "s3cret" not in str(refusal.value)
+    assert "127.0.0.1:1/db did not take the sample" in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("bad", "remedy"),
     [
         ("sqlite:///x", "mysql:// or postgresql://"),
-        ("mysql://u:p@127.0.0.1:3306", "names no database"),
+        ("mysql://u:p@127.0.0.1:3306", "lacks its user, host or database"),
         ("postgresql://u:s3/cret@127.0.0.1:5432/shop", "percent-encode"),
         ("mysql://u:s3cr#et@127.0.0.1:3306/shop", "percent-encode"),
+        ("mysql://u:s3cr℀et@127.0.0.1:3306/shop", "percent-encode"),
     ],
 )
 def test_an_unusable_url_is_refused(bad: str, remedy: str) -> None:
