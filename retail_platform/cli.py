@@ -4,29 +4,37 @@ Heavy imports stand inside the commands, so that `retail query` does not wait fo
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from retail_platform.errors import ConfigurationError, RetailError
+from retail_platform.errors import ConfigurationError, LakeError, RetailError
 from retail_platform.platform import Platform
 from retail_platform.serving.render import Format
-from retail_platform.settings import load_settings, write_setting
-
-if TYPE_CHECKING:
-    pass
+from retail_platform.settings import Settings, load_settings, write_setting
+from retail_platform.sources.address import Address
 
 FAILED = 1
 """Exit code of a failed build or check."""
 
 WRONG_USE = 2
 """Exit code of wrong use or configuration."""
+
+_REPORT_OPTIONS = {
+    "country": "--country",
+    "product_line": "--product-line",
+    "date_from": "--from",
+    "date_to": "--to",
+    "n": "-n",
+}
+"""How a parameter of `sql/analytics` is written on the command line."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +50,7 @@ UrlOption = Annotated[
     typer.Option(
         "--url",
         help="mysql://user:password@host:port/database or postgresql://...; "
-        "default: RETAIL_SOURCE_URL, else the embedded PostgreSQL.",
+        "default: the embedded PostgreSQL. Required where RETAIL_SOURCE_URL is set.",
     ),
 ]
 ReplaceOption = Annotated[
@@ -60,10 +68,6 @@ def main() -> None:
     except RetailError as error:
         _say(f"error: {error}")
         sys.exit(WRONG_USE if isinstance(error, ConfigurationError) else FAILED)
-    except BrokenPipeError:
-        # The reader of our rows has seen enough; a closed stdout must not complain at exit.
-        sys.stderr.close()
-        sys.exit(0)
 
 
 # Data in
@@ -71,14 +75,22 @@ def main() -> None:
 
 @app.command()
 def demo() -> None:
-    """Fills a sample database, builds everything and prints some reports.
+    """Fills the embedded database with a sample shop, builds everything and prints some reports.
 
+    A database that RETAIL_SOURCE_URL names is built from, and never written to.
     Example: `retail demo`
     """
     platform = _platform()
     with platform.source() as source, platform.source_url() as url:
         if not platform.has_shop(source):
-            _load_sample(platform, url, scale=1.0, first_month="2003-01", months=29, replace_=False)
+            if platform.settings.source_url is not None:
+                raise ConfigurationError(
+                    f"the database of RETAIL_SOURCE_URL, {source.address}, holds no shop, and the "
+                    "demo does not write there: unset RETAIL_SOURCE_URL, or fill it yourself with "
+                    "`retail sample --url`"
+                )
+            first_month = _load_sample(url, 1.0, "2003-01", 29, replace_=False, seed=2003)
+            _note_first_month(platform, None, first_month)
     build([], None, None)
     for name in ("sales_by_product_line", "sales_by_country", "top_products"):
         report(name)
@@ -104,7 +116,8 @@ def sample(
     """
     platform = _platform()
     with _target(platform, url) as target:
-        _load_sample(platform, target, scale, first_month, months, replace_, seed)
+        filled_from = _load_sample(target, scale, first_month, months, replace_, seed)
+    _note_first_month(platform, url, filled_from)
 
 
 @app.command("import-online-retail")
@@ -123,7 +136,7 @@ def import_online_retail(
     platform = _platform()
     with _target(platform, url) as target, _progress("importing") as advance:
         account = online_retail.import_online_retail(file, target, advance, replace=replace_)
-    write_setting(platform.settings.home, "first_month", f"{account.first_month:%Y-%m}")
+    _note_first_month(platform, url, account.first_month)
     rows: list[dict[str, Any]] = [{"rows": account.imported, "what": "imported"}]
     rows += [
         {"rows": count, "what": f"set aside: {why}"} for why, count in account.set_aside.items()
@@ -147,8 +160,6 @@ def dev(
 
     Example: `retail dev --port 3001`
     """
-    import os
-
     from retail_platform.runs import prepare_dagster_home
 
     settings = load_settings()
@@ -187,7 +198,7 @@ def build(
     if not outcome.success:
         if outcome.error:
             _say(f"error: {outcome.error}")
-        raise typer.Exit(FAILED)
+        raise typer.Exit(WRONG_USE if outcome.misconfigured else FAILED)
     _say(
         f"built {outcome.tables} tables in {seconds:.1f} s, {outcome.layer_seconds:.1f} s of it in "
         f"the layers; {outcome.checks} checks, {len(outcome.warnings)} warnings"
@@ -245,7 +256,9 @@ def query(
     """
     from retail_platform.serving.render import write_rows
 
-    write_rows(_platform().sql.run(sql, _moment(as_of)), format, sys.stdout)
+    answer = _platform().sql.run(sql, _moment(as_of))
+    with _rows_out() as out:
+        write_rows(answer, format, out)
 
 
 @app.command()
@@ -279,20 +292,26 @@ def report(
         }.items()
         if value is not None
     }
-    sql = _platform().sql
-    for analytics in [reports[name]] if name else reports.values():
-        known = {parameter.name for parameter in analytics.parameters}
-        if name is not None and (unknown := sorted(set(given) - known)):
-            raise ConfigurationError(
-                f"report {name} takes no {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
-            )
-        answer = sql.run(
-            bind(analytics, **{key: value for key, value in given.items() if key in known})
+    if name is None and format is not Format.TABLE:
+        raise ConfigurationError(
+            f"all reports together are no {format}: name one of {', '.join(reports)}"
         )
-        if format is Format.TABLE:
-            write_report(analytics, answer, sys.stdout)
-        else:
-            write_rows(answer, format, sys.stdout)
+    chosen = [reports[name]] if name else list(reports.values())
+    for key in given:
+        if lacking := [report.name for report in chosen if not report.takes(key)]:
+            told = f"{_REPORT_OPTIONS[key]} has no effect on {', '.join(lacking)}"
+            if name is not None:
+                raise ConfigurationError(f"{told}: leave it out")
+            _say(f"warning: {told}")
+    sql = _platform().sql
+    for analytics in chosen:
+        taken = {key: value for key, value in given.items() if analytics.takes(key)}
+        answer = sql.run(bind(analytics, **taken))
+        with _rows_out() as out:
+            if format is Format.TABLE:
+                write_report(analytics, answer, out)
+            else:
+                write_rows(answer, format, out)
 
 
 # Time travel and care
@@ -341,6 +360,14 @@ def history(
 
     Example: `retail history fact_orders`
     """
+    platform = _platform()
+    versions = platform.lake.history(table)
+    if not versions:
+        contract = platform.contracts.table(table)
+        raise LakeError(
+            f"{contract.layer}.{contract.name} was never built: "
+            f"run `retail build {contract.name}` first"
+        )
     _print_rows(
         [
             {
@@ -351,7 +378,7 @@ def history(
                 "current": version.current,
                 "inputs": ", ".join(f"{name}@{number}" for name, number in version.inputs.items()),
             }
-            for version in _platform().lake.history(table)
+            for version in versions
         ],
         format,
     )
@@ -406,23 +433,44 @@ def _platform() -> Platform:
 
 @contextmanager
 def _target(platform: Platform, url: str | None) -> Iterator[str]:
-    """The database to be filled."""
+    """The database to be filled: never one that is only named as the source to read."""
     if url is not None:
         yield url
+    elif platform.settings.source_url is not None:
+        raise ConfigurationError(
+            "RETAIL_SOURCE_URL is set, and this command fills a database: name the one to fill "
+            "with --url, or unset RETAIL_SOURCE_URL to fill the embedded one"
+        )
     else:
-        with platform.source_url() as source_url:
-            yield source_url
+        with platform.source_url() as embedded:
+            yield embedded
+
+
+def _note_first_month(platform: Platform, url: str | None, first_month: date) -> None:
+    """Makes the lake begin with the data, where the database that was filled is its source."""
+    settings, month = platform.settings, f"{first_month:%Y-%m}"
+    if _is_source(settings, url):
+        write_setting(settings.home, "first_month", month)
+    elif month != settings.first_month:
+        _say(f"set RETAIL_FIRST_MONTH={month} where you build from that database")
+
+
+def _is_source(settings: Settings, url: str | None) -> bool:
+    """Whether `url` is the source that this home builds from; None stands for the embedded one."""
+    if url is None or settings.source_url is None:
+        return url is None and settings.source_url is None
+    return Address.parse(url) == Address.parse(settings.source_url.get_secret_value())
 
 
 def _load_sample(
-    platform: Platform,
     url: str,
     scale: float,
     first_month: str,
     months: int,
     replace_: bool,
-    seed: int = 2003,
-) -> None:
+    seed: int,
+) -> date:
+    """Fills a database with the sample and gives its first month."""
     from retail_platform.contracts.months import parse_month
     from retail_platform.sources.sample.generate import SampleSize, generate
     from retail_platform.sources.sample.load import load
@@ -430,11 +478,11 @@ def _load_sample(
     size = SampleSize(scale=scale, first_month=parse_month(first_month), months=months, seed=seed)
     with _progress("loading the sample") as advance:
         loaded = load(url, generate(size), advance, replace=replace_)
-    write_setting(platform.settings.home, "first_month", f"{loaded.first_month:%Y-%m}")
     _say(
         f"sample: {loaded.rows['orderdetails']:,} order lines in {loaded.rows['orders']:,} orders, "
         f"{loaded.first_month:%Y-%m} to {loaded.last_month:%Y-%m}"
     )
+    return loaded.first_month
 
 
 @contextmanager
@@ -486,7 +534,19 @@ def _print_rows(rows: list[dict[str, Any]], format: Format) -> None:
     from retail_platform.serving.render import write_rows
 
     table: pa.Table = pa.Table.from_pylist(rows)
-    write_rows(table, format, sys.stdout)
+    with _rows_out() as out:
+        write_rows(table, format, out)
+
+
+@contextmanager
+def _rows_out() -> Iterator[TextIO]:
+    """Stdout, whose reader may leave early: `| head` has seen enough, and nothing is wrong."""
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would complain when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _moment(text: str | None) -> datetime | None:

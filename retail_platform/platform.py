@@ -44,7 +44,7 @@ class Platform:
     @cached_property
     def sql(self) -> LocalSql:
         """What answers SQL."""
-        return LocalSql(LakeSnapshots(self.lake))
+        return LocalSql(LakeSnapshots(self.lake), self.settings.memory_limit)
 
     @contextmanager
     def source_url(self) -> Iterator[str]:

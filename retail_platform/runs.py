@@ -1,5 +1,6 @@
 """A build as one Dagster run in this process, with its outcome in plain words."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import dagster as dg
 import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
-from retail_platform.assets.layers import asset_key
+from retail_platform.assets.layers import ERROR_KIND, asset_key
 from retail_platform.automation.event_log import PooledEventLogStorage
 from retail_platform.automation.schedules import range_tags
 from retail_platform.contracts.loader import LAYERS, Contracts
@@ -41,7 +42,8 @@ class Outcome:
         failures: Checks of severity `error` that failed.
         warnings: Checks of severity `warn` that failed.
         layer_seconds: Time in the layers' own steps; the rest of a build is Dagster's.
-        error: Why a step failed; empty where none did.
+        error: Why a step failed, without the failures; empty where none did.
+        misconfigured: Whether what failed is a wrong setting, name or query.
     """
 
     success: bool
@@ -51,6 +53,7 @@ class Outcome:
     warnings: tuple[CheckOutcome, ...]
     layer_seconds: float
     error: str
+    misconfigured: bool
 
 
 def run_build(
@@ -81,7 +84,7 @@ def run_build(
             _require_shop(platform, source)
         months = _months(platform, source, first, last)
         say(f"building {len(tables)} tables, months {months}")
-        with _told_plainly(platform), _instance(platform) as instance:
+        with _told_plainly(platform.settings.dagster_home), _instance(platform) as instance:
             job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
             result = job.execute_in_process(
                 instance=instance,
@@ -90,7 +93,7 @@ def run_build(
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
-    return _outcome(platform.contracts, result)
+    return _outcome(result)
 
 
 def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
@@ -128,6 +131,14 @@ def _months(
                 f"month {month:%Y-%m} is outside {stored}; the first month is the setting "
                 "first_month, the last is the running one"
             )
+    if low > high and (first is None or last is None):
+        place = "the lake" if source is None else "the source"
+        told = (
+            f"{place} ends at {high:%Y-%m}, before --from {low:%Y-%m}: give an earlier --from"
+            if last is None
+            else f"{place} begins at {low:%Y-%m}, after --to {high:%Y-%m}: give a later --to"
+        )
+        raise ConfigurationError(f"{told}, or both --from and --to")
     return MonthRange(low, high)
 
 
@@ -152,15 +163,15 @@ def _held_months(platform: Platform, source: Source | None) -> MonthRange | None
 
 
 @contextmanager
-def _told_plainly(platform: Platform) -> Iterator[None]:
+def _told_plainly(folder: Path) -> Iterator[None]:
     """Dagster's records are files of ours: what keeps them from being written has a remedy."""
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
         reason = getattr(error, "orig", None) or error
         raise LakeError(
-            f"{platform.settings.dagster_home} cannot be written: {reason}; check that the disk is "
-            "writable and not full, then build again"
+            f"{folder} cannot be written: {reason}; check that the disk is writable and not full, "
+            "then run the command again"
         ) from error
 
 
@@ -172,8 +183,11 @@ def _instance(platform: Platform) -> dg.DagsterInstance:
 
 
 def prepare_dagster_home(folder: Path) -> None:
-    """Creates Dagster's folder; a laptop build speaks to no one and asks for no e-mail address."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Creates Dagster's folder; a laptop build speaks to no one and asks for no e-mail address.
+
+    Raises:
+        LakeError: It cannot be written.
+    """
     storage = {
         "module": PooledEventLogStorage.__module__,
         "class": PooledEventLogStorage.__name__,
@@ -189,10 +203,21 @@ def prepare_dagster_home(folder: Path) -> None:
         },
         "event_log_storage": storage,
     }
-    (folder / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with _told_plainly(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_if_different(folder / "dagster.yaml", yaml.safe_dump(config))
 
 
-def _outcome(contracts: Contracts, result: dg.ExecuteInProcessResult) -> Outcome:
+def _write_if_different(file: Path, text: str) -> None:
+    """A Dagster that runs may read the file at any moment: it is the old one or the new one."""
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return
+    draft = file.with_suffix(f".{os.getpid()}.tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(file)
+
+
+def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
     evaluations = result.get_asset_check_evaluations()
     failed = [evaluation for evaluation in evaluations if not evaluation.passed]
     failures = [
@@ -213,7 +238,8 @@ def _outcome(contracts: Contracts, result: dg.ExecuteInProcessResult) -> Outcome
             if evaluation.severity is dg.AssetCheckSeverity.WARN
         ),
         layer_seconds=sum(event.step_success_data.duration_ms for event in steps) / 1000,
-        error="\n".join(_reason(event) for event in broken),
+        error="\n".join(_reason(event, failures) for event in broken),
+        misconfigured=any(_kind(event) == ConfigurationError.__name__ for event in broken),
     )
 
 
@@ -223,8 +249,18 @@ def _check_outcome(evaluation: dg.AssetCheckEvaluation) -> CheckOutcome:
     )
 
 
-def _reason(event: dg.DagsterEvent) -> str:
+def _reason(event: dg.DagsterEvent, failures: Sequence[CheckOutcome]) -> str:
+    """Why a step failed. What an audit says of single checks is left out: the failures say it."""
     data = event.step_failure_data
-    if data.user_failure_data is not None:
-        return data.user_failure_data.description or ""
-    return data.error.to_string() if data.error else ""
+    if data.user_failure_data is None:
+        return data.error.to_string() if data.error else ""
+    told = tuple(f"{failure.table}.{failure.check}: " for failure in failures)
+    lines = (data.user_failure_data.description or "").splitlines()
+    return "\n".join(line for line in lines if not line.startswith(told))
+
+
+def _kind(event: dg.DagsterEvent) -> str | None:
+    """The class of our error that made a step fail; None for a bug."""
+    failure = event.step_failure_data.user_failure_data
+    kind = failure.metadata.get(ERROR_KIND) if failure else None
+    return str(kind.value) if kind else None

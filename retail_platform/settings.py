@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -43,10 +44,18 @@ class Settings(BaseSettings):
     refresh_months: int = 2
     memory_limit: str = "2GB"
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _not_empty(cls, home: object) -> object:
+        if home == "":  # it would mean the current folder, whatever that holds
+            raise ValueError("must not be empty: name a folder, or unset it")
+        return home
+
     @field_validator("home")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _one_spelling(cls, home: Path) -> Path:
+        """However it is spelt, links and dots included, a home has one path, and one lake."""
+        return home.expanduser().resolve()
 
     @field_validator("source_url")
     @classmethod
@@ -90,13 +99,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then settings.toml."""
-        home = init_settings.init_kwargs.get("home")  # type: ignore[attr-defined]
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls, settings_file(home)),
-        )
+        """Arguments, then the environment, then settings.toml.
+
+        Raises:
+            ConfigurationError: settings.toml names a home.
+        """
+        path = settings_file(init_settings.init_kwargs.get("home"))  # type: ignore[attr-defined]
+        in_file = TomlConfigSettingsSource(settings_cls, path)
+        if "home" in in_file.toml_data:
+            raise ConfigurationError(
+                f"{path} sets home, which decides where that file is: delete the line and set "
+                "RETAIL_HOME in the environment"
+            )
+        return (init_settings, env_settings, in_file)
 
     @property
     def settings_file(self) -> Path:
@@ -133,7 +148,13 @@ def load_settings(home: Path | None = None) -> Settings:
             f"{settings_file(home)} is not valid TOML: {error}; mend or delete it"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{settings_file(home)} cannot be read: {error}") from error
+        raise ConfigurationError(
+            f"{settings_file(home)} cannot be read: {error}; make it readable text, or delete it"
+        ) from error
+    except RuntimeError as error:  # of expanduser
+        raise ConfigurationError(
+            f"home (RETAIL_HOME): {error} Write the path without its ~."
+        ) from error
     except ValidationError as error:
         # Only names and rules are repeated, never the value: it may be a secret.
         lines = [_explain(problem) for problem in error.errors(include_input=False)]
@@ -148,15 +169,20 @@ def write_setting(home: Path, name: str, value: str) -> None:
     """
     path = settings_file(home)
     line = f'{name} = "{value}"'
+    draft = path.with_suffix(".tmp")
     try:
         home.mkdir(parents=True, exist_ok=True)
         kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         lines = [old for old in kept if not re.match(rf"\s*{name}\s*=", old)] + [line]
-        draft = path.with_suffix(".tmp")
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error}") from error
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}; free disk space or make the folder "
+            f"writable, then add the line `{line}` to it"
+        ) from error
 
 
 def _refuse_unknown_variables() -> None:

@@ -1,5 +1,7 @@
 """Settings come from the environment, then settings.toml, then defaults; secrets stay secret."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,35 @@ def test_the_environment_goes_before_the_file_before_the_default(
     assert load_settings().first_month == "2005-01"
 
 
+def test_a_home_has_one_path_however_it_is_spelt(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "real").mkdir()
+    (home / "link").symlink_to("real")
+    for spelling in (home / "link", home / "link" / ".." / "real", Path("real")):
+        monkeypatch.setenv("RETAIL_HOME", str(spelling))
+        monkeypatch.chdir(home)
+        assert load_settings().home == home.resolve() / "real"
+
+
+def test_an_empty_home_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETAIL_HOME", "")
+    with pytest.raises(ConfigurationError, match=r"RETAIL_HOME\): must not be empty"):
+        load_settings()
+
+
+def test_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETAIL_HOME", "~nobody-of-this-name/lake")
+    with pytest.raises(ConfigurationError, match=r"RETAIL_HOME\): .*without its ~"):
+        load_settings()
+
+
+def test_the_file_cannot_say_where_it_is() -> None:
+    settings_file().write_text('home = "/other"')
+    with pytest.raises(ConfigurationError, match=r"settings.toml sets home.*set RETAIL_HOME"):
+        load_settings()
+
+
 def test_an_explicit_home_goes_before_all(home: Path) -> None:
     write_setting(home / "other", "first_month", "2006-01")
     settings = load_settings(home / "other")
@@ -57,6 +88,21 @@ def test_a_written_setting_replaces_its_line_and_keeps_the_others(home: Path) ->
     settings_file().write_text('# mine\nmemory_limit = "2GB"\nfirst_month = "2003-01"\n')
     write_setting(home, "first_month", "2004-01")
     assert settings_file().read_text() == '# mine\nmemory_limit = "2GB"\nfirst_month = "2004-01"\n'
+
+
+def test_a_full_disk_is_told_with_the_line_that_is_missing(home: Path) -> None:
+    settings_file().write_text('memory_limit = "1GB"\n')
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4));"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "from pathlib import Path; from retail_platform.settings import write_setting;"
+        f"write_setting(Path({str(home)!r}), 'first_month', '2004-01')"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "settings.toml cannot be written: File too large" in result.stderr
+    assert 'add the line `first_month = "2004-01"`' in result.stderr
+    assert [path.name for path in home.iterdir()] == ["settings.toml"]
+    assert settings_file().read_text() == 'memory_limit = "1GB"\n'
 
 
 @pytest.mark.parametrize(

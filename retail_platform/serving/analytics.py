@@ -74,6 +74,10 @@ class AnalyticsQuery:
     parameters: tuple[Parameter, ...]
     measure: str
 
+    def takes(self, name: str) -> bool:
+        """Whether it has a parameter of that name."""
+        return any(parameter.name == name for parameter in self.parameters)
+
 
 def load_analytics(folder: Path | None = None) -> dict[str, AnalyticsQuery]:
     """Reads every query of a folder.

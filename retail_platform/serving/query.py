@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
 
 import sqlglot
 from sqlglot import exp
@@ -48,7 +47,7 @@ class SnapshotReader(Protocol):
         ...
 
     def files(self, table: str, as_of: datetime | None) -> Sequence[str]:
-        """The Parquet data files (paths or file:// URIs) of a table's snapshot.
+        """The Parquet data files of a table's snapshot, as `file://` before the path as it is.
 
         Args:
             table: A name of `tables()`.
@@ -64,8 +63,15 @@ class SnapshotReader(Protocol):
 class LocalSql:
     """Answers queries over the snapshots of one lake."""
 
-    def __init__(self, snapshots: SnapshotReader) -> None:
+    def __init__(self, snapshots: SnapshotReader, memory_limit: str) -> None:
+        """Opens nothing before the first query.
+
+        Args:
+            snapshots: Which tables there are, and their files.
+            memory_limit: What a query may hold in memory before it spills to disk, such as `2GB`.
+        """
         self._snapshots = snapshots
+        self._memory_limit = memory_limit
 
     def run(self, sql: str, as_of: datetime | None = None) -> "pa.Table":
         """Runs one query.
@@ -108,6 +114,7 @@ class LocalSql:
                         f"rebuild it with `retail build {table}`"
                     ) from error
             connection.execute(f"SET search_path = {_literal(','.join([*schemas, 'main']))}")
+            connection.execute(f"SET memory_limit = {_literal(self._memory_limit)}")
             _lock(connection, [file for files in tables.values() for file in files], spill)
             try:
                 # `sql` rather than `execute`: its Arrow result is not copied a second time.
@@ -250,7 +257,8 @@ def _sums_as_bigint(rows: "pa.Table", types: Sequence[object]) -> "pa.Table":
 
 
 def _path(file: str) -> str:
-    return unquote(urlsplit(file).path) if file.startswith("file:") else file
+    """The path in a `file://` URI, in which a percent sign stands for itself, as in the lake."""
+    return file.removeprefix("file://")
 
 
 def _rows(files: Sequence[str]) -> str:

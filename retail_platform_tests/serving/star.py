@@ -166,6 +166,9 @@ DATES: list[Row] = [
     {"date": day, "month_start": day.replace(day=1)}
     for day in (date(2003, 1, 1) + timedelta(days=offset) for offset in range(3 * 365))
 ]
+MEMORY = "1GB"
+"""What a query may hold in memory; more than any test needs."""
+
 ROWS: dict[str, list[Row]] = {
     "dim_locations": LOCATIONS,
     "dim_customers": CUSTOMERS,
@@ -188,7 +191,7 @@ def write_star(folder: Path, rows: Mapping[str, list[Row]] = ROWS) -> FolderSnap
             path = folder / f"{name}-{start}.parquet"
             chunk = pa.Table.from_pylist(table_rows[start : start + size], schema=_schema(name))
             pq.write_table(chunk, path)
-            snapshots.data[name].append(path.as_uri() if start else str(path))
+            snapshots.data[name].append(f"file://{path}")
     return snapshots
 
 

@@ -54,7 +54,7 @@ CUSTOMER = {row["customer_number"]: row for row in star.CUSTOMERS}
 
 @pytest.fixture(scope="module")
 def sql(tmp_path_factory: pytest.TempPathFactory) -> LocalSql:
-    return LocalSql(write_star(tmp_path_factory.mktemp("star")))
+    return LocalSql(write_star(tmp_path_factory.mktemp("star")), star.MEMORY)
 
 
 def ask(sql: LocalSql, name: str, **values: Value) -> list[Row]:
@@ -276,7 +276,7 @@ def test_a_period_of_growth_still_knows_the_month_before_it(sql: LocalSql) -> No
 def test_an_empty_star_gives_no_rows_of_the_same_types(
     name: str, sql: LocalSql, tmp_path: Path
 ) -> None:
-    empty = LocalSql(write_star(tmp_path, {table: [] for table in star.ROWS}))
+    empty = LocalSql(write_star(tmp_path, {table: [] for table in star.ROWS}), star.MEMORY)
     answer = empty.run(bind(ANALYTICS[name]))
     assert answer.num_rows == 0
     assert answer.schema == sql.run(bind(ANALYTICS[name])).schema
@@ -350,7 +350,9 @@ def test_any_text_is_bound_as_a_value(text: str) -> None:
     query = AnalyticsQuery(
         "echo", "Echo", "", "SELECT :x AS x", (Parameter("x", "string", ""),), "x"
     )
-    assert LocalSql(star.FolderSnapshots()).run(bind(query, x=text)).to_pylist() == [{"x": text}]
+    assert LocalSql(star.FolderSnapshots(), star.MEMORY).run(bind(query, x=text)).to_pylist() == [
+        {"x": text}
+    ]
 
 
 def test_an_open_filter_is_a_typed_null() -> None:
@@ -393,7 +395,7 @@ def test_a_declared_default_holds_until_a_value_is_given(tmp_path: Path) -> None
     )
     query = load_analytics(tmp_path)["q"]
     assert query.parameters == (Parameter("n", "integer", "How many", 3),)
-    sql = LocalSql(star.FolderSnapshots())
+    sql = LocalSql(star.FolderSnapshots(), star.MEMORY)
     assert sql.run(bind(query)).to_pylist() == [{"x": 3}]
     assert sql.run(bind(query, n=4)).to_pylist() == [{"x": 4}]
 

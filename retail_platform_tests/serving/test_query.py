@@ -11,18 +11,18 @@ import pytest
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.serving.query import LocalSql
 from retail_platform_tests.serving import star
-from retail_platform_tests.serving.star import FolderSnapshots, write_star
+from retail_platform_tests.serving.star import MEMORY, FolderSnapshots, write_star
 
 
 @pytest.fixture(scope="module")
 def snapshots(tmp_path_factory: pytest.TempPathFactory) -> FolderSnapshots:
-    folder = tmp_path_factory.mktemp("it's [a] lake")
+    folder = tmp_path_factory.mktemp("it's [a] lake%41")
     return write_star(folder, {**star.ROWS, "dim_employees": []})
 
 
 @pytest.fixture(scope="module")
 def sql(snapshots: FolderSnapshots) -> LocalSql:
-    return LocalSql(snapshots)
+    return LocalSql(snapshots, MEMORY)
 
 
 def value(sql: LocalSql, expression: str) -> Any:
@@ -40,10 +40,15 @@ def test_tables_resolve_unqualified_and_by_layer(sql: LocalSql, table: str) -> N
 def test_only_the_tables_of_the_query_are_opened_at_the_asked_moment(tmp_path: Path) -> None:
     snapshots = write_star(tmp_path)
     moment = datetime(2024, 5, 1, tzinfo=UTC)
-    LocalSql(snapshots).run(
+    LocalSql(snapshots, MEMORY).run(
         "WITH p AS (SELECT * FROM dim_products) SELECT * FROM p, star.dim_locations", moment
     )
     assert snapshots.asked == [("dim_locations", moment), ("dim_products", moment)]
+
+
+def test_the_memory_limit_is_the_engines(snapshots: FolderSnapshots) -> None:
+    limit = LocalSql(snapshots, "321MiB").run("SELECT current_setting('memory_limit') AS x")
+    assert limit.to_pylist() == [{"x": "321.0 MiB"}]
 
 
 def test_a_table_without_files_is_empty_and_typed(sql: LocalSql) -> None:
@@ -56,7 +61,7 @@ def test_files_of_an_older_schema_give_nulls(tmp_path: Path) -> None:
     for name, rows in {"old": "SELECT 1 AS a", "new": "SELECT 'x' AS b, 2 AS a"}.items():
         duckdb.execute(f"COPY ({rows}) TO '{tmp_path}/{name}.parquet'")
     files = [str(tmp_path / "old.parquet"), str(tmp_path / "new.parquet")]
-    sql = LocalSql(FolderSnapshots({"t": "raw"}, {"t": files}))
+    sql = LocalSql(FolderSnapshots({"t": "raw"}, {"t": files}), MEMORY)
     answer = sql.run("SELECT a, b FROM t ORDER BY a").to_pylist()
     assert answer == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
 
@@ -196,13 +201,13 @@ def test_a_wrong_query_says_what_is_wrong(sql: LocalSql, query: str, message: st
 
 def test_an_empty_lake_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="nothing is built yet, run `retail build`"):
-        LocalSql(FolderSnapshots()).run("SELECT * FROM fact_orders")
+        LocalSql(FolderSnapshots(), MEMORY).run("SELECT * FROM fact_orders")
 
 
 def test_a_vanished_file_is_the_lakes_fault(tmp_path: Path) -> None:
     gone = FolderSnapshots({"t": "raw"}, {"t": [str(tmp_path / "gone.parquet")]})
     with pytest.raises(LakeError, match=r"a data file of t cannot be read.*`retail build t`"):
-        LocalSql(gone).run("SELECT * FROM t")
+        LocalSql(gone, MEMORY).run("SELECT * FROM t")
 
 
 @pytest.mark.parametrize(
