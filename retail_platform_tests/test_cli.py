@@ -1,6 +1,8 @@
 """`retail` as its user meets it: a process of its own, on real databases."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -10,10 +12,11 @@ import psycopg
 import pymysql
 import pytest
 
+from retail_platform.sources.address import Address
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
 from retail_platform_tests.servers import MariaDB, postgres_home
-from retail_platform_tests.shop import Shop
+from retail_platform_tests.shop import RETAIL, Shop
 
 LAYERS = {"raw": 10, "star": 7}
 
@@ -35,6 +38,21 @@ def on_mariadb(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Sh
     shop = Shop(tmp_path_factory.mktemp("home"), url)
     shop.done("build")
     return shop
+
+
+def tables_of(url: str) -> list[str]:
+    """What a MariaDB database holds."""
+    address = Address.parse(url)
+    connection = pymysql.connect(
+        host=address.host,
+        port=address.port,
+        user=address.user,
+        password=address.password,
+        database=address.database,
+    )
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        return [name for (name,) in cursor.fetchall()]
 
 
 def source_total(url: str) -> tuple[int, Decimal]:
@@ -145,10 +163,10 @@ def test_time_travel(embedded: Shop) -> None:
     assert embedded.run("rollback", "fact_payments", "1").returncode == 2
 
 
-def test_before_the_first_build_there_is_nothing(embedded: Shop) -> None:
-    assert embedded.rows("SELECT count(*) AS n FROM fact_orders", "--as-of", "2001-01-01") == [
-        {"n": 0}
-    ]
+def test_before_the_first_build_there_was_nothing(embedded: Shop) -> None:
+    result = embedded.run("query", "SELECT * FROM fact_orders", "--as-of", "2001-01-01")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "fact_orders has no version as of 2001-01-01" in result.stderr
 
 
 def test_vacuum_keeps_what_readers_see(embedded: Shop) -> None:
@@ -172,6 +190,75 @@ def test_seven_builds_give_identical_tables(on_mariadb: Shop) -> None:
     assert contents() == before
 
 
+def test_a_filter_that_some_reports_lack_is_told_once(embedded: Shop) -> None:
+    result = embedded.run("report", "-n", "2", "--product-line", "Planes")
+    assert result.returncode == 0
+    assert result.stderr.count("-n has no effect on") == 1
+    assert result.stderr.count("--product-line has no effect on payments_against_sales\n") == 1
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "table"])
+def test_a_reader_who_has_seen_enough_is_no_failure(embedded: Shop, format: str) -> None:
+    command = (
+        f"{RETAIL} query 'SELECT a.date, b.date AS other FROM dim_dates a CROSS JOIN dim_dates b"
+        f" LIMIT 50000' --format {format} | head -1; exit ${{PIPESTATUS[0]}}"
+    )
+    result = subprocess.run(
+        ["bash", "-c", command], env=embedded.environment, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
+
+
+def test_a_failed_check_fails_whoever_reads(tmp_path: Path) -> None:
+    """`retail check | head` still tells a script what it came for."""
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [str(RETAIL), "check"], env=Shop(tmp_path).environment, stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert process.returncode == 1
+
+
+def test_the_history_of_what_was_never_built_is_no_empty_answer(tmp_path: Path) -> None:
+    result = Shop(tmp_path).run("history", "fact_orders")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "star.fact_orders was never built: run `retail build fact_orders` first" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["demo"], "unset RETAIL_SOURCE_URL"),
+        (["sample"], "--url"),
+        (["import-online-retail", "/nowhere.csv"], "--url"),
+    ],
+)
+def test_a_source_that_is_only_to_be_read_is_not_written_to(
+    mysql_url: str, tmp_path: Path, arguments: list[str], hint: str
+) -> None:
+    result = Shop(tmp_path, mysql_url).run(*arguments)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert hint in result.stderr
+    assert tables_of(mysql_url) == []
+    assert not (tmp_path / "settings.toml").exists()
+
+
+def test_the_first_month_is_noted_for_the_source_of_this_home_only(
+    mysql_url: str, mariadb: MariaDB, tmp_path: Path
+) -> None:
+    elsewhere = Shop(tmp_path, mariadb.create_database("not_the_source"))
+    result = elsewhere.run("sample", "--url", mysql_url, "--first-month", "2010-12")
+    assert result.returncode == 0, result.stderr
+    assert "set RETAIL_FIRST_MONTH=2010-12 where you build from that database" in result.stderr
+    assert not (tmp_path / "settings.toml").exists()
+    Shop(tmp_path, mysql_url).done(
+        "sample", "--url", mysql_url, "--first-month", "2010-12", "--replace"
+    )
+    assert 'first_month = "2010-12"' in (tmp_path / "settings.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
@@ -186,6 +273,11 @@ def test_seven_builds_give_identical_tables(on_mariadb: Shop) -> None:
         (["query", "SELECT 1", "--as-of", "yesterday"], "2026-01-31T12:00:00"),
         (["report", "nonsense"], "the reports are"),
         (["report", "top_products", "-n", "0"], "n"),
+        (["report", "sales_by_month", "-n", "5"], "-n has no effect on sales_by_month"),
+        (["report", "--format", "json"], "name one of payments_against_sales, sales_by_country"),
+        (["report", "--format", "csv"], "name one of payments_against_sales, sales_by_country"),
+        (["build", "--from", "2020-01"], "the source ends at 2005-0"),
+        (["build", "star", "--from", "2020-01"], "the lake ends at 2005-0"),
         (["history", "nonsense"], "the tables are"),
         (["sample"], "--replace"),
         (["sample", "--scale", "-1", "--replace"], "scale"),

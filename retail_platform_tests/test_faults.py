@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +24,7 @@ from retail_platform_tests.servers import MariaDB, postgres_home
 from retail_platform_tests.shop import RETAIL, Shop
 
 LINES = 3025
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,19 @@ def changed(shop: Shop, there: str, *back: str) -> Iterator[None]:
         yield
     finally:
         execute(shop, *back)
+
+
+def with_query(
+    shop: Shop, folder: Path, table: str, sql: str, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of a copy of the package whose `sql/raw` has another query."""
+    for name in ("retail_platform", "sql"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "sql" / "raw" / f"{table}.sql").write_text(sql)
+    environment = {**shop.environment, "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [str(RETAIL), *arguments], env=environment, text=True, capture_output=True
+    )
 
 
 def fails(
@@ -141,6 +156,17 @@ def test_a_missing_column(shop: Shop) -> None:
     assert "sql/raw/products.sql" in result.stderr
 
 
+@pytest.mark.parametrize("months", [(), ("--from", "2005-04", "--to", "2005-05")])
+def test_a_wrong_query_is_wrong_configuration_by_every_route(
+    shop: Shop, tmp_path: Path, months: tuple[str, ...]
+) -> None:
+    wrong = "SELECT p.customerNumber AS customer_number FROM payments p"
+    result = with_query(shop, tmp_path, "payments", wrong, "build", "payments", *months)
+    assert result.returncode == 2, result.stderr
+    assert "sql/raw/payments.sql does not select" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_column_whose_type_changed(shop: Shop) -> None:
     with changed(
         shop,
@@ -197,7 +223,7 @@ def test_duplicate_keys_fail_the_audit_of_the_whole_layer(shop: Shop) -> None:
     ):
         execute(shop, "INSERT INTO offices SELECT * FROM offices WHERE officeCode = '1'")
         result = fails(shop, "build", "raw")
-    assert "offices.primary_key" in result.stderr
+    assert result.stderr.count("offices.primary_key") == 1, "told once"
     assert "office_code=1" in result.stderr
     assert shop.records("history", "products") == before, "nothing of the layer is published"
 

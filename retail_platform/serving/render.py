@@ -133,7 +133,12 @@ def _write_json(table: "pa.Table", out: TextIO) -> None:
 def _console(out: TextIO) -> "Console":
     from rich.console import Console
 
-    return Console(file=out, markup=False, emoji=False, highlight=False)
+    class PassingOn(Console):
+        def on_broken_pipe(self) -> None:
+            """Rich would end the process with 1; what it means is for the caller to say."""
+            raise  # the BrokenPipeError in whose handler Rich calls this
+
+    return PassingOn(file=out, markup=False, emoji=False, highlight=False)
 
 
 def _columns(table: "pa.Table") -> list[Heading]:
