@@ -93,7 +93,7 @@ def run_build(
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
-    return _outcome(result)
+    return outcome_of(result)
 
 
 def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
@@ -217,7 +217,8 @@ def _write_if_different(file: Path, text: str) -> None:
     draft.replace(file)
 
 
-def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
+def outcome_of(result: dg.ExecuteInProcessResult) -> Outcome:
+    """What became of a run, in plain words."""
     evaluations = result.get_asset_check_evaluations()
     failed = [evaluation for evaluation in evaluations if not evaluation.passed]
     failures = [

@@ -160,10 +160,13 @@ def test_a_missing_column(shop: Shop) -> None:
 def test_a_wrong_query_is_wrong_configuration_by_every_route(
     shop: Shop, tmp_path: Path, months: tuple[str, ...]
 ) -> None:
-    wrong = "SELECT p.customerNumber AS customer_number FROM payments p"
+    wrong = (
+        "SELECT p.customerNumber AS customer_number, p.checkNumber AS check_number,"
+        " p.paymentDate AS payment_date FROM payments p"
+    )
     result = with_query(shop, tmp_path, "payments", wrong, "build", "payments", *months)
     assert result.returncode == 2, result.stderr
-    assert "sql/raw/payments.sql does not select" in result.stderr
+    assert "sql/raw/payments.sql does not select amount" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -1,11 +1,13 @@
 """Settings come from the environment, then settings.toml, then defaults; secrets stay secret."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import retail_platform
 from retail_platform.errors import ConfigurationError
 from retail_platform.settings import Settings, load_settings, settings_file, write_setting
 
@@ -173,3 +175,15 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, show: object) 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().engine = "duckdb"
+
+
+def test_no_message_names_a_setting_that_does_not_exist() -> None:
+    known = {f"RETAIL_{name.upper()}" for name in Settings.model_fields}
+    modules = list(Path(retail_platform.__file__).parent.rglob("*.py"))
+    assert len(modules) > 40
+    named = {
+        name
+        for path in modules
+        for name in re.findall(r"RETAIL_[A-Z][A-Z_]*", path.read_text(encoding="utf-8"))
+    }
+    assert named - known == set()

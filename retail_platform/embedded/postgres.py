@@ -526,7 +526,7 @@ def _failure(cluster: _Cluster, what: str) -> str:
 def _remedy() -> str:
     return (
         "Mend what the lines below say (often a full or read-only disk) and run the command again, "
-        "or name another database with RETAIL_SOURCE_URL and RETAIL_VECTORS_URL."
+        "or name another database with RETAIL_SOURCE_URL."
     )
 
 

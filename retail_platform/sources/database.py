@@ -76,6 +76,8 @@ class Source:
         except MissingTableError as error:
             if table.optional:
                 return None
+            if not any(self._relations.values()):
+                raise SourceError(self._sees_nothing()) from error
             raise SourceError(f"{self.address}: {error}") from error
         except UnknownNameError as error:
             raise SourceError(f"{self.address}: {error}") from error
@@ -139,6 +141,13 @@ class Source:
         from retail_platform.sources.postgres import PostgresDriver
 
         return PostgresDriver(self.address)
+
+    def _sees_nothing(self) -> str:
+        address = self.address
+        return (
+            f"{address}: user {address.user} sees no table at all in {address.database}: correct "
+            "the database in RETAIL_SOURCE_URL, grant the user SELECT on its tables, or fill it"
+        )
 
     def _relations_of(self, schema: str) -> Relations:
         if schema not in self._relations:

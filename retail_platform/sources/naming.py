@@ -165,7 +165,10 @@ def _pick(written: str, names: Iterable[str], remedy: str) -> str:
     listed = tuple(names)
     alike = [name for name in listed if name.lower() == written.lower()]
     if not alike:
-        raise MissingTableError(f"there is no table {written}{_near(written, listed)}: {remedy}")
+        raise MissingTableError(
+            f"there is no table {written}{_near(written, listed)}: {remedy}, or grant the user "
+            "SELECT on it"
+        )
     if len(alike) > 1 and written not in alike:
         raise UnknownNameError(
             f"table {written} may be {' or '.join(alike)}: {remedy} to name one exactly"

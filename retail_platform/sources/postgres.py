@@ -27,13 +27,16 @@ _TYPES = {
 }
 _TEXT_CATEGORIES = ("S", "E")  # strings, enumerations
 
-# The catalogue of pg_class and not of information_schema, which leaves out materialized views.
+# The catalogue of pg_class and not of information_schema, which leaves out materialized views; but
+# like there, and like in MySQL, what the user may not read is not there.
 _RELATIONS = """
     SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      AND has_column_privilege(c.oid, a.attnum, 'SELECT')
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND has_schema_privilege(n.oid, 'USAGE')
       AND CASE WHEN %(schema)s = '' THEN pg_table_is_visible(c.oid) AND n.nspname !~ '^(pg_|information_schema)'
           ELSE lower(n.nspname) = lower(%(schema)s) END
     GROUP BY c.oid, c.relname

@@ -168,8 +168,21 @@ def test_orphaned_order_lines_go_to_quarantine(in_mysql: Run, source: Source) ->
     assert query.unread_columns == ()
 
 
-def test_absent_ratings_are_no_error_and_other_absent_tables_are(source: Source) -> None:
+def test_a_database_without_any_table_is_told_apart(mysql_url: str, source: Source) -> None:
+    database = mysql_url.rpartition("/")[2]
+    with pytest.raises(
+        SourceError,
+        match=rf"user retail sees no table at all in {database}: .*RETAIL_SOURCE_URL.*grant",
+    ):
+        source.prepare(load_contracts().table("offices"))
+    assert source.prepare(load_contracts().table("ratings")) is None
+
+
+def test_absent_ratings_are_no_error_and_other_absent_tables_are(
+    in_mysql: Run, source: Source
+) -> None:
     contracts = load_contracts()
+    in_mysql("CREATE TABLE things (id INT)")
     assert source.prepare(contracts.table("ratings")) is None
     with pytest.raises(SourceError, match=r"no table offices.*edit sql/raw/offices\.sql"):
         source.prepare(contracts.table("offices"))

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -77,6 +78,25 @@ def test_missing_tables_and_columns_are_named_with_the_remedy(
     with pytest.raises(SourceError, match=r"no column things\.id.*things has thing_id"):
         source.prepare(table("SELECT t.id AS id FROM things t", id="int"))
     assert source.prepare(table("SELECT id FROM thing", id="int", optional=True)) is None
+
+
+def test_what_the_user_may_not_read_is_not_there(postgres_url: str, in_postgres: Run) -> None:
+    address = Address.parse(postgres_url)
+    role = f"reader_{address.database}"
+    in_postgres(
+        "CREATE TABLE things (id INT, secret INT)", f"CREATE ROLE {role} LOGIN PASSWORD 'p'"
+    )
+    url = replace(address, user=role, password="p").url
+    things, others = table("SELECT id FROM things", id="int"), table("SELECT id FROM o", id="int")
+    with open_source(url) as source, pytest.raises(SourceError, match="sees no table at all"):
+        source.prepare(things)
+    in_postgres(f"GRANT SELECT (id) ON things TO {role}")
+    with open_source(url) as source:
+        query = source.prepare(things)
+        assert query
+        assert query.unread_columns == ()
+        with pytest.raises(SourceError, match=r"no table o: .*grant the user SELECT"):
+            source.prepare(others)
 
 
 def test_the_queries_of_sql_raw_read_a_folded_schema(in_postgres: Run, source: Source) -> None:

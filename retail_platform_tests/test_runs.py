@@ -1,0 +1,55 @@
+"""A build as the command line sees it: Dagster's folder, and what became of a run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from retail_platform.assets.layers import ERROR_KIND
+from retail_platform.errors import ConfigurationError, LakeError, RetailError, SourceError
+from retail_platform.runs import CheckOutcome, Outcome, outcome_of, prepare_dagster_home
+
+
+def test_dagsters_configuration_is_only_written_where_it_differs(tmp_path: Path) -> None:
+    prepare_dagster_home(tmp_path)
+    file = tmp_path / "dagster.yaml"
+    text, written = file.read_text(), file.stat()
+    prepare_dagster_home(tmp_path)
+    assert os.path.samestat(file.stat(), written), "a rewritten file is another one"
+    file.write_text("telemetry: {enabled: true}")
+    prepare_dagster_home(tmp_path)
+    assert file.read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LakeError, match=r"cannot be written: .*; check that the disk"):
+        prepare_dagster_home(tmp_path / "file" / "dagster")
+
+
+def failed_with(error: RetailError) -> Outcome:
+    """The outcome of a run whose asset's check fails with its step."""
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("primary_key", asset="offices")])
+    def offices() -> Iterator[dg.AssetCheckResult]:
+        yield dg.AssetCheckResult(passed=False, check_name="primary_key", description="1 twice")
+        raise dg.Failure(str(error), metadata={ERROR_KIND: type(error).__name__})
+
+    return outcome_of(dg.materialize([offices], raise_on_error=False))
+
+
+def test_wrong_configuration_is_told_from_failure() -> None:
+    assert failed_with(ConfigurationError("edit sql/raw/offices.sql")).misconfigured
+    assert not failed_with(SourceError("the source is down")).misconfigured
+
+
+def test_what_failed_is_told_once() -> None:
+    outcome = failed_with(
+        LakeError("the audit failed\noffices.primary_key: keys are unique: 1 twice\nmore")
+    )
+    assert not outcome.success
+    assert outcome.failures == (CheckOutcome("offices", "primary_key", "1 twice"),)
+    assert outcome.error == "the audit failed\nmore"
