@@ -41,7 +41,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="From an OLTP database to a checked star schema that answers SQL.",
+    help="From an OLTP database to a checked star schema that answers SQL.\n\n"
+    "Start with `retail demo`; then `retail status` shows what there is, and `retail query` asks it.",
 )
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
@@ -52,6 +53,9 @@ UrlOption = Annotated[
         help="mysql://user:password@host:port/database or postgresql://...; "
         "default: the embedded PostgreSQL. Required where RETAIL_SOURCE_URL is set.",
     ),
+]
+TableArgument = Annotated[
+    str, typer.Argument(help="A table, such as fact_orders; `retail status` lists them.")
 ]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Replace a classicmodels schema that is there already.")
@@ -78,6 +82,7 @@ def demo() -> None:
     """Fills the embedded database with a sample shop, builds everything and prints some reports.
 
     A database that RETAIL_SOURCE_URL names is built from, and never written to.
+
     Example: `retail demo`
     """
     platform = _platform()
@@ -105,7 +110,9 @@ def demo() -> None:
 def sample(
     scale: Annotated[float, typer.Option(help="1 is the classic size, 1000 about 3M lines.")] = 1.0,
     url: UrlOption = None,
-    first_month: Annotated[str, typer.Option("--first-month", help="YYYY-MM.")] = "2003-01",
+    first_month: Annotated[
+        str, typer.Option("--first-month", help="First month of orders, YYYY-MM.")
+    ] = "2003-01",
     months: Annotated[int, typer.Option(help="How many months of orders.")] = 29,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 2003,
     replace_: ReplaceOption = False,
@@ -175,14 +182,19 @@ def dev(
 @app.command()
 def build(
     assets: Annotated[
-        list[str] | None, typer.Argument(help="Tables or layers; default: all.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="Tables, or the layers raw and star; default: all.", show_default=False
+        ),
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="First month, YYYY-MM.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Last month, YYYY-MM.")] = None,
 ) -> None:
     """Builds tables and publishes them after their checks held.
 
-    Without a range, all months that the source has. Example: `retail build --from 2005-04 --to 2005-05`
+    Without a range, all months that the source has.
+
+    Example: `retail build --from 2005-04 --to 2005-05`
     """
     from retail_platform.runs import run_build
 
@@ -246,11 +258,18 @@ def check(
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT, in the dialect of Athena.")],
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="ISO time, UTC unless it says otherwise.")
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="Reads the tables as they were then: 2026-01-31T12:00:00, or a day for its first "
+            "moment; in UTC unless it says otherwise.",
+        ),
     ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Answers SQL from the published snapshots.
+
+    Tables are called `fact_orders` or `star.fact_orders`; `retail status` lists them.
 
     Example: `retail query "SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`
     """
@@ -263,15 +282,21 @@ def query(
 
 @app.command()
 def report(
-    name: Annotated[str | None, typer.Argument(help="One report; default: all.")] = None,
-    country: Annotated[str | None, typer.Option(help="Only this country.")] = None,
-    product_line: Annotated[str | None, typer.Option(help="Only this product line.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A report, such as sales_by_month; default: all.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Only customers of this country.")] = None,
+    product_line: Annotated[str | None, typer.Option(help="Only products of this line.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
-    n: Annotated[int | None, typer.Option("-n", min=1, help="How many products.")] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many products, of top_products.")
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Prints the questions of `sql/analytics` with their answers.
+    """Prints the questions of `sql/analytics` with their answers: one of them, or all.
+
+    csv and json need the name of one; a name that does not exist lists all.
 
     Example: `retail report top_products --country France -n 5`
     """
@@ -343,19 +368,20 @@ def status(format: FormatOption = Format.TABLE) -> None:
             }
         )
     _print_rows(rows, format)
+    if all(row["snapshot_id"] is None for row in rows):
+        _say("nothing is built yet: run `retail demo` for a sample shop, or `retail build`")
     settings = platform.settings
     _say(f"home      {settings.home}")
     _say(f"settings  {settings.settings_file}")
     if settings.source_url is None:
         _say(f"source    the embedded PostgreSQL, data in {data_directory(settings.home)}")
     else:
-        _say("source    RETAIL_SOURCE_URL")
+        address = Address.parse(settings.source_url.get_secret_value())
+        _say(f"source    {address}, of RETAIL_SOURCE_URL")
 
 
 @app.command()
-def history(
-    table: Annotated[str, typer.Argument(help="A table.")], format: FormatOption = Format.TABLE
-) -> None:
+def history(table: TableArgument, format: FormatOption = Format.TABLE) -> None:
     """Lists the versions of a table that can still be read, the newest first.
 
     Example: `retail history fact_orders`
@@ -386,7 +412,7 @@ def history(
 
 @app.command()
 def rollback(
-    table: Annotated[str, typer.Argument(help="A table.")],
+    table: TableArgument,
     snapshot: Annotated[int, typer.Argument(help="A snapshot of `retail history`.")],
 ) -> None:
     """Shows readers an earlier version of a table again; the next build goes on from there.
@@ -401,9 +427,12 @@ def rollback(
 
 @app.command()
 def vacuum(
-    keep_days: Annotated[float, typer.Option(help="Versions younger than this stay.")] = 7.0,
+    keep_days: Annotated[
+        float, typer.Option(help="Versions younger than this many days stay.")
+    ] = 7.0,
     grace_hours: Annotated[
-        float, typer.Option(help="Files younger than this stay: a build may be writing them.")
+        float,
+        typer.Option(help="Files younger than this many hours stay: a build may be writing them."),
     ] = 24.0,
 ) -> None:
     """Forgets old versions and deletes files that no version names.

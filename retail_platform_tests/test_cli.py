@@ -145,6 +145,14 @@ def test_status_names_every_table_and_the_places(embedded: Shop) -> None:
     assert str(embedded.home) in result.stderr
 
 
+def test_status_of_nothing_says_how_to_begin(tmp_path: Path) -> None:
+    result = Shop(tmp_path / "new", "mysql://me:hunter2@db.shop.test/classicmodels").run("status")
+    assert result.returncode == 0
+    assert "nothing is built yet: run `retail demo`" in result.stderr
+    assert "source    db.shop.test:3306/classicmodels, of RETAIL_SOURCE_URL" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
 def test_time_travel(embedded: Shop) -> None:
     first = embedded.records("history", "fact_payments")
     embedded.done("build", "fact_payments", "--from", "2005-05", "--to", "2005-05")
@@ -312,4 +320,4 @@ def test_wrong_use_exits_with_2_and_names_the_remedy(
     ],
 )
 def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
-    assert f"retail {command}" in Shop(tmp_path).done(command, "--help")
+    assert f"Example: retail {command}" in Shop(tmp_path).done(command, "--help")
