@@ -1,5 +1,6 @@
 """Servers that the whole test run shares, and a fresh database of them for each test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -16,7 +17,10 @@ from retail_platform_tests.servers import (
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
-    """A running MariaDB."""
+    """A running MariaDB, or the MySQL server that RETAIL_TEST_MYSQL_URL names."""
+    if url := os.environ.get("RETAIL_TEST_MYSQL_URL"):
+        yield MariaDB.at(url)
+        return
     if mariadbd_path() is None:
         pytest.skip("mariadbd is not installed; install the system's mariadb-server")
     with mariadb_server() as server:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pymysql
 
@@ -37,11 +38,17 @@ def mariadbd_path() -> str | None:
 
 @dataclass(frozen=True)
 class MariaDB:
-    """A running MariaDB whose user may do everything over TCP."""
+    """A running MariaDB or MySQL whose user may do everything over TCP."""
 
     port: int
     user: str = "retail"
     password: str = "pw"
+
+    @classmethod
+    def at(cls, url: str) -> "MariaDB":
+        """The server of `mysql://user:password@127.0.0.1:port`."""
+        parts = urlsplit(url)
+        return cls(parts.port or 3306, parts.username or "root", parts.password or "")
 
     def url(self, database: str = "") -> str:
         return f"mysql://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
@@ -131,7 +138,7 @@ def _create_user(
             time.sleep(0.05)
     with connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE USER '{mariadb.user}'@'%' IDENTIFIED BY '{mariadb.password}'")
-        cursor.execute(f"GRANT ALL ON *.* TO '{mariadb.user}'@'%'")
+        cursor.execute(f"GRANT ALL ON *.* TO '{mariadb.user}'@'%' WITH GRANT OPTION")
 
 
 @contextmanager

@@ -344,7 +344,8 @@ def test_a_connection_lost_midway_is_an_error_and_not_the_end(
 ) -> None:
     in_mysql(
         "CREATE TABLE things (v VARCHAR(200))",
-        "INSERT INTO things SELECT REPEAT('x', 200) FROM seq_1_to_400000",
+        "INSERT INTO things VALUES " + ", ".join(["(REPEAT('x', 200))"] * 800),
+        "INSERT INTO things SELECT a.v FROM things a CROSS JOIN things b LIMIT 400000",
     )
     query = prepared(source, "SELECT v FROM things", v="string")
 
@@ -446,8 +447,9 @@ def test_a_dropped_connection_is_opened_again(
     query = prepared(source, "SELECT id FROM things", id="int", measures={"rows": "count(*)"})
     database = urlsplit(mysql_url).path[1:]
     in_mysql(
-        "SET @id = (SELECT MIN(id) FROM information_schema.processlist "
-        f"WHERE db = '{database}' AND id <> CONNECTION_ID())",
-        "EXECUTE IMMEDIATE CONCAT('KILL ', @id)",
+        "SET @kill = CONCAT('KILL ', (SELECT MIN(id) FROM information_schema.processlist "
+        f"WHERE db = '{database}' AND id <> CONNECTION_ID()))",
+        "PREPARE killing FROM @kill",
+        "EXECUTE killing",
     )
     assert source.totals(query) == {"": {"rows": Decimal(0)}}
