@@ -94,6 +94,8 @@ def safe_expression(source: SourceType, contract: str, column: str, dialect: Dia
             return f"CAST({column} AS {dialect.text})"  # Arrow widens no integer to a decimal
         case Family.NULL:
             return f"CAST({column} AS {dialect.text})"
+        case Family.TEXT if source.name == "json":
+            return f"CAST({column} AS {dialect.text})"  # connectorx writes JSON anew, its own way
         case Family.TEXT if dialect.name == "postgres" and source.name not in ("text", "varchar"):
             return f"CAST({column} AS TEXT)"
         case Family.BIT:
