@@ -55,11 +55,19 @@ class MySQLDriver:
         return found
 
     def describe(self, sql: str) -> dict[str, SourceType]:
-        """The columns of a query, from the result of reading none of its rows."""
-        with self._run(f"SELECT * FROM ({sql}) AS q LIMIT 0") as cursor:
-            # The public description lacks the flags and the character set, which tell a blob
-            # from a text and an unsigned decimal from a signed one.
-            fields = cursor._result.fields
+        """The columns of a query, from the result of reading none of its rows.
+
+        Asked under the server's own sql_mode: connectorx prepares a statement under it, and only
+        then settles its session, so what ONLY_FULL_GROUP_BY refuses is refused here already.
+        """
+        self._run("SET SESSION sql_mode = @@GLOBAL.sql_mode")
+        try:
+            with self._run(f"SELECT * FROM ({sql}) AS q LIMIT 0") as cursor:
+                # The public description lacks the flags and the character set, which tell a blob
+                # from a text and an unsigned decimal from a signed one.
+                fields = cursor._result.fields
+        finally:
+            self._run(self._address.dialect.session)
         return {field.name: _source_type(field) for field in fields}
 
     def fetch(self, sql: str) -> Sequence[Sequence[Any]]:

@@ -431,6 +431,24 @@ def test_a_wrong_password_is_named_and_not_shown(mysql_url: str) -> None:
     assert refused.value.__cause__ is None
 
 
+def test_what_the_servers_sql_mode_refuses_is_refused_before_it_is_read(
+    in_mysql: Run, source: Source
+) -> None:
+    in_mysql(
+        "CREATE TABLE things (id INT, size INT)",
+        "SET GLOBAL sql_mode = 'ONLY_FULL_GROUP_BY'",
+    )
+    try:
+        with pytest.raises(SourceError, match=r"refused a query: .*correct sql/raw/things\.sql"):
+            source.prepare(table("SELECT id, size FROM things GROUP BY id", id="int", size="int"))
+        query = prepared(
+            source, "SELECT id, MAX(size) AS size FROM things GROUP BY id", id="int", size="int"
+        )
+        assert read(source, query.rows()) == []
+    finally:
+        in_mysql("SET GLOBAL sql_mode = DEFAULT")
+
+
 def test_a_missing_database_is_named(mysql_url: str) -> None:
     with pytest.raises(SourceError, match=r"there is no database nowhere.*RETAIL_SOURCE_URL"):
         open_source(mysql_url.rpartition("/")[0] + "/nowhere").prepare(
