@@ -64,8 +64,11 @@ class MariaDB:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariaDB]:
+def mariadb_server(*options: str) -> Iterator[MariaDB]:
     """Runs a MariaDB of its own.
+
+    Args:
+        *options: More of its command line's.
 
     Raises:
         RuntimeError: It is not installed, or does not start; the message ends with its log.
@@ -103,6 +106,7 @@ def mariadb_server() -> Iterator[MariaDB]:
                     "--local-infile=1",
                     "--character-set-server=utf8mb4",
                     "--innodb-flush-log-at-trx-commit=0",  # nobody needs the data after a crash
+                    *options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

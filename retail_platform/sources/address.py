@@ -10,13 +10,16 @@ from retail_platform.sources.dialect import DIALECTS, Dialect
 FORM = "mysql://user:password@host:port/database or postgresql://user:password@host:port/database"
 
 OPTIONS = {
-    "sslmode": "disable|prefer|require",
-    "sslrootcert": ".+",
-    "connect_timeout": "[0-9]+",
-    "application_name": ".+",
+    "mysql": {"ssl-mode": "disabled|required|verify_ca|verify_identity", "ssl-ca": ".+"},
+    "postgres": {
+        "sslmode": "disable|prefer|require",
+        "sslrootcert": ".+",
+        "connect_timeout": "[0-9]+",
+        "application_name": ".+",
+    },
 }
-"""What may follow the `?` of PostgreSQL's URL: options, and their values, that both libpq and
-connectorx take. Nothing else may, because libpq also reads a password there."""
+"""What may follow the `?` of a URL, by dialect: options that both our drivers take, in the words of
+the database's own client, and their values. Nothing else may: libpq reads a password there too."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Address:
         database: Its name.
         user: Who reads.
         password: Their password; a secret.
-        options: What follows the `?`, for PostgreSQL's drivers (`sslmode=require`); no secret.
+        options: What follows the `?`, no secret: for MySQL how to encrypt, in the words of its own
+            client (`ssl-mode=required`); for PostgreSQL what its drivers take (`sslmode=require`).
     """
 
     dialect: Dialect
@@ -68,7 +72,7 @@ class Address:
             raise ConfigurationError(
                 f"the source's URL lacks its user, host or database: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
             )
-        if parts.fragment or (parts.query and dialect.name == "mysql"):
+        if parts.fragment:
             raise ConfigurationError(
                 f"the source's URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
             )
@@ -79,7 +83,7 @@ class Address:
             database=database,
             user=unquote(parts.username),
             password=unquote(parts.password or ""),
-            options=_options(parts.query),
+            options=_options(parts.query, dialect),
         )
 
     @property
@@ -94,6 +98,10 @@ class Address:
             f"/{quote(self.database, safe='')}{options}"
         )
 
+    def option(self, name: str) -> str | None:
+        """One of the options, decoded; None where the URL does not have it."""
+        return dict(parse_qsl(self.options)).get(name)
+
     def redact(self, message: object) -> str:
         """`message` without the password, should a driver have put it there."""
         text = str(message)
@@ -106,21 +114,26 @@ class Address:
         return f"{self.host}:{self.port}/{self.database}"
 
 
-def _options(query: str) -> str:
+def _options(query: str, dialect: Dialect) -> str:
     """The options of a URL, each of them known to be harmless.
 
     Raises:
         ConfigurationError: One is not; the message shows its name at most, never its value.
     """
+    known = OPTIONS[dialect.name]
     pairs = parse_qsl(query, keep_blank_values=True)
+    names = [name for name, _ in pairs]
     for name, value in pairs:
-        if name not in OPTIONS:
+        if name not in known:
             raise ConfigurationError(
                 f"the source's URL has the option {name!r}, which is not allowed after the "
-                f"database: only {', '.join(OPTIONS)} are; write {FORM}"
+                f"database: only {', '.join(known)} are; write {FORM}"
             )
-        if not re.fullmatch(OPTIONS[name], value):
+        if not re.fullmatch(known[name], value) or names.count(name) > 1:
             raise ConfigurationError(
-                f"the source's URL has a wrong value for {name}: it must match {OPTIONS[name]}"
+                f"the source's URL has a wrong value for {name}: give one that matches "
+                f"{known[name]}; write {FORM}"
             )
+    if "ssl-ca" in names and "ssl-mode" not in names:
+        raise ConfigurationError(f"the source's URL has ssl-ca without ssl-mode; write {FORM}")
     return urlencode(pairs, quote_via=quote, safe="/")

@@ -124,7 +124,7 @@ class Source:
         """The rows that a statement gives, batch by batch; see `reading.open_stream`."""
         from retail_platform.sources.reading import open_stream  # connectorx loads slowly
 
-        return open_stream(self.address, sql, table, schema)
+        return open_stream(self.address, self._driver.bulk_url(), sql, table, schema)
 
     def close(self) -> None:
         """Ends the connection, if there is one."""

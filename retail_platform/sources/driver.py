@@ -13,6 +13,9 @@ class Driver(Protocol):
     Every method raises SourceError, which names the source and never shows the password.
     """
 
+    def bulk_url(self) -> str:
+        """The URL by which connectorx reaches the same server in the same way; a secret."""
+
     def relations(self, schema: str) -> Relations:
         """The tables and views of a schema; the empty name means those found unqualified."""
 

@@ -1,13 +1,15 @@
 """MySQL 5.7, 8.x and MariaDB as a source: their catalogue, their types, their errors."""
 
+import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pymysql
 from pymysql.constants import CR, ER, FIELD_TYPE, FLAG
 from pymysql.cursors import Cursor
 
-from retail_platform.errors import SourceError
+from retail_platform.errors import ConfigurationError, SourceError
 from retail_platform.sources.address import Address
 from retail_platform.sources.columns import Family, SourceType
 from retail_platform.sources.naming import Relations
@@ -41,6 +43,18 @@ class MySQLDriver:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._connection = _connect(address)
+
+    def bulk_url(self) -> str:
+        """The source's URL, encrypted where this connection is, and without a detour.
+
+        connectorx by itself never encrypts, and turns from a loopback address to the socket that
+        the server there names: behind a tunnel or a container's port, that of another server.
+        """
+        options = self._address.options
+        if not options and self.fetch("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]:
+            options = "ssl-mode=required"
+        joined = "&".join(filter(None, [options, "prefer_socket=false"]))
+        return replace(self._address, options=joined).url
 
     def relations(self, schema: str) -> Relations:
         """The tables and views of a database; the empty name means the URL's."""
@@ -100,15 +114,47 @@ class MySQLDriver:
         return self._connection.escape(text)
 
 
+def login(address: Address) -> dict[str, Any]:
+    """The arguments by which pymysql finds the server, proves who it is and encrypts.
+
+    Without `ssl-mode` it encrypts where the server can, and believes any certificate.
+
+    Raises:
+        ConfigurationError: The file of `ssl-ca` cannot be read.
+    """
+    arguments: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "user": address.user,
+        "password": address.password.encode(),  # pymysql would write it in latin1
+        "charset": "utf8mb4",
+    }
+    mode = address.option("ssl-mode")
+    if mode == "disabled":
+        arguments["ssl_disabled"] = True
+    elif mode:
+        arguments["ssl"] = _tls(mode, address.option("ssl-ca"))
+    return arguments
+
+
+def _tls(mode: str, authority: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise ConfigurationError(
+            f"RETAIL_SOURCE_URL: ssl-ca={authority} cannot be read ({error.strerror}): name a "
+            "file with the certificate of the authority that the server's is signed by"
+        ) from None
+    context.check_hostname = mode == "verify_identity"
+    context.verify_mode = ssl.CERT_NONE if mode == "required" else ssl.CERT_REQUIRED
+    return context
+
+
 def _connect(address: Address) -> "pymysql.Connection[Cursor]":
     try:
         return pymysql.connect(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password,
+            **login(address),
             database=address.database,
-            charset="utf8mb4",
             connect_timeout=10,
             autocommit=True,  # a transaction would show the same snapshot for ever
             init_command=address.dialect.session,
@@ -141,14 +187,21 @@ def _source_type(field: Any) -> SourceType:
 def _why_not_connected(address: Address, error: Exception) -> str:
     code = error.args[0] if error.args else None
     if code == ER.ACCESS_DENIED_ERROR:
+        tls = " or TLS, which ssl-mode=disabled forbids"
         return (
-            f"{address} refused user {address.user}: wrong user or password; "
+            f"{address} refused user {address.user}: wrong user or password"
+            f"{tls if address.option('ssl-mode') == 'disabled' else ''}; "
             "correct RETAIL_SOURCE_URL, and percent-encode special letters in the password"
         )
     if code in (ER.BAD_DB_ERROR, ER.DBACCESS_DENIED_ERROR):
         return (
             f"{address}: there is no database {address.database}, or user {address.user} may not "
             "use it; correct RETAIL_SOURCE_URL, create it, or grant SELECT on it"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"{address} shows a certificate that is not trusted: name its authority's file with "
+            f"ssl-ca in RETAIL_SOURCE_URL, and its host as the certificate does ({_text(error)})"
         )
     if code in (CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR):
         return (

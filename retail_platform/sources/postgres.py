@@ -50,6 +50,10 @@ class PostgresDriver:
         self._address = address
         self._connection = self._connect()
 
+    def bulk_url(self) -> str:
+        """The source's own URL."""
+        return self._address.url
+
     def relations(self, schema: str) -> Relations:
         """The tables and views of a schema; the empty name means those of the search path."""
         return {name: tuple(columns) for name, columns in self._run(_RELATIONS, {"schema": schema})}

@@ -14,7 +14,7 @@ _BATCH_ROWS = 10_000  # larger ones are no quicker and cost memory
 
 @contextmanager
 def open_stream(
-    address: Address, sql: str, table: str, schema: pa.Schema | None = None
+    address: Address, url: str, sql: str, table: str, schema: pa.Schema | None = None
 ) -> Iterator[pa.RecordBatchReader]:
     """Reads the rows that a statement gives.
 
@@ -25,7 +25,8 @@ def open_stream(
     memory.
 
     Args:
-        address: Of the source.
+        address: Of the source, for messages.
+        url: Of the source, as connectorx takes it; a secret.
         sql: In the source's own dialect.
         table: What is being read, for messages.
         schema: Names and types to which every batch is cast; a value that would be rounded, cut
@@ -47,7 +48,7 @@ def open_stream(
             failures.append(_failure(address, table, error))
             raise failures[0] from None
 
-    rows = _start(address, sql, table)
+    rows = _start(address, url, sql, table)
     reader = pa.RecordBatchReader.from_batches(schema or rows.schema, batches(rows))
     try:
         yield reader
@@ -59,10 +60,10 @@ def open_stream(
         reader.close()
 
 
-def _start(address: Address, sql: str, table: str) -> pa.RecordBatchReader:
+def _start(address: Address, url: str, sql: str, table: str) -> pa.RecordBatchReader:
     try:
         reader: pa.RecordBatchReader = connectorx.read_sql(
-            address.url,
+            url,
             sql,
             return_type="arrow_stream",
             batch_size=_BATCH_ROWS,

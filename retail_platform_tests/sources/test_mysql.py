@@ -1,7 +1,9 @@
 """A MariaDB source: what is found, what is read exactly, and what is refused with a remedy."""
 
 import socket
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -14,11 +16,11 @@ from retail_platform.contracts.loader import load_contracts
 from retail_platform.contracts.months import MonthRange
 from retail_platform.errors import ConfigurationError, SourceError
 from retail_platform.sources.address import Address
-from retail_platform.sources.database import Source, open_source
-from retail_platform.sources.query import SourceQuery
 from retail_platform.sources.columns import Family, SourceType, safe_expression
-from retail_platform_tests.sources.conftest import Run
+from retail_platform.sources.database import Source, open_source
 from retail_platform.sources.dialect import MYSQL
+from retail_platform.sources.query import SourceQuery
+from retail_platform_tests.sources.conftest import Run
 from retail_platform_tests.sources.tables import MONTHLY, prepared, read, table
 
 FIRST, END = date(2003, 1, 1), date(2005, 1, 1)
@@ -297,14 +299,14 @@ def test_values_arrive_exactly(
     assert rows == [{"v": value}, {"v": None}]
 
 
-def test_timestamps_are_read_in_utc_whatever_the_servers_zone(
-    in_mysql: Run, source: Source
 def test_json_is_read_as_the_server_writes_it() -> None:
     # MariaDB's JSON is a text anyway; MySQL's is a type that connectorx writes anew.
     json = SourceType(Family.TEXT, "json")
     assert safe_expression(json, "string", "q.`v`", MYSQL) == "CAST(q.`v` AS CHAR)"
 
 
+def test_timestamps_are_read_in_utc_whatever_the_servers_zone(
+    in_mysql: Run, source: Source
 ) -> None:
     in_mysql(
         "CREATE TABLE things (v TIMESTAMP NULL)",
@@ -431,6 +433,40 @@ def test_a_wrong_password_is_named_and_not_shown(mysql_url: str) -> None:
     assert refused.value.__cause__ is None
 
 
+@pytest.fixture
+def reader(in_mysql: Run, mysql_url: str) -> Iterator[str]:
+    """The URL of a user who may only read, and whose password has letters of all kinds."""
+    address = replace(Address.parse(mysql_url), user=f"u{uuid.uuid4().hex[:8]}", password="ä'ß:@ €")
+    who = f"'{address.user}'@'%'"
+    literal = address.password.replace("'", "''")
+    in_mysql(
+        f"CREATE USER {who} IDENTIFIED BY '{literal}'",
+        f"GRANT SELECT ON `{address.database}`.* TO {who}",
+    )
+    yield address.url
+    in_mysql(f"DROP USER {who}")
+
+
+def test_a_user_who_may_only_read_is_enough(in_mysql: Run, reader: str) -> None:
+    in_mysql(
+        "CREATE TABLE things (id INT, day DATE)",
+        "INSERT INTO things VALUES (1,'2004-01-05'),(2,'0000-00-00')",
+    )
+    with open_source(reader) as source:
+        query = prepared(
+            source,
+            "SELECT id, day FROM things",
+            id="int",
+            day="date",
+            month="date",
+            partition=MONTHLY,
+            measures={"rows": "count(*)"},
+        )
+        assert read(source, query.rows()) == [{"id": 1, "day": date(2004, 1, 5)}]
+        assert len(read(source, query.quarantined(FIRST, END))) == 1
+        assert source.totals(query) == {"": {"rows": 1}, "2004-01": {"rows": 1}}
+
+
 def test_what_the_servers_sql_mode_refuses_is_refused_before_it_is_read(
     in_mysql: Run, source: Source
 ) -> None:
@@ -447,6 +483,12 @@ def test_what_the_servers_sql_mode_refuses_is_refused_before_it_is_read(
         assert read(source, query.rows()) == []
     finally:
         in_mysql("SET GLOBAL sql_mode = DEFAULT")
+
+
+def test_rows_come_from_the_address_and_not_from_a_socket_on_this_machine(source: Source) -> None:
+    sql = "SELECT host AS v FROM information_schema.processlist WHERE id = CONNECTION_ID()"
+    (row,) = read(source, sql)
+    assert ":" in row["v"]  # a port; a socket has none
 
 
 def test_a_missing_database_is_named(mysql_url: str) -> None:

@@ -177,16 +177,10 @@ def _mysql_connection(address: Address) -> "pymysql.Connection[Any]":
     """A connection to the URL's database, which is created where the server lacks it."""
     import pymysql
 
+    from retail_platform.sources.mysql import login
+
     def connect(database: str | None) -> "pymysql.Connection[Any]":
-        return pymysql.connect(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password,
-            database=database,
-            charset="utf8mb4",
-            local_infile=True,
-        )
+        return pymysql.connect(**login(address), database=database, local_infile=True)
 
     try:
         return connect(address.database)
