@@ -1,19 +1,25 @@
 """The one place where Dagster's definitions are put together. Nothing here touches the network."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from retail_platform.assets.layers import layer_assets, source_specs
 from retail_platform.automation.schedules import nightly
 from retail_platform.contracts.loader import LAYERS
-from retail_platform.platform import Platform
+from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from dagster_pyspark import LazyPySparkResource
 
 BUILD_JOB = "build"
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """All assets, checks, jobs and schedules, for these settings."""
-    platform = Platform(settings)
+    spark = _spark(settings) if settings.engine == "spark" else None
+    platform = Platform(settings, None if spark is None else lambda: spark.spark_session)
     months = dg.MonthlyPartitionsDefinition(
         # The running month is a partition too.
         start_date=f"{settings.first_month}-01",
@@ -31,7 +37,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
         # Steps share one process: starting another costs ten times what a step's own work does.
         executor=dg.in_process_executor,
+        resources={} if spark is None else {"pyspark": spark},
     )
+
+
+def _spark(settings: Settings) -> "LazyPySparkResource":
+    """The resource through which our engine, and assets that a user adds, share one session."""
+    from dagster_pyspark import LazyPySparkResource
+
+    return LazyPySparkResource(spark_config=spark_config(settings))
 
 
 @dg.definitions

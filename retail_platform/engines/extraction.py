@@ -130,6 +130,7 @@ class _Files:
     def __init__(self, output: OutputTable) -> None:
         self._table = output.contract
         self._folder = Path(output.location.removeprefix("file://"))
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._schema = pa.schema(
             [
                 pa.field(

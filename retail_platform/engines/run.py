@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from retail_platform.contracts.checks import qualified
@@ -85,6 +86,23 @@ def audit_tables(
 def named(table: Table) -> str:
     """A table and where its model stands, for messages."""
     return f"{qualified(table)} (sql/{table.sql_path})"
+
+
+def misplaced(table: Table, month: date, found: set[date]) -> str:
+    """What is wrong with a model that gives other months than those of the rows it reads."""
+    others = ", ".join(f"{other:%Y-%m}" for other in sorted(found - {month}))
+    return (
+        f"{named(table)} gives rows of {others or 'no month'} from its inputs' rows of "
+        f"{month:%Y-%m}: let its month be theirs, or take its partition out of the contract"
+    )
+
+
+def not_as_promised(table: Table, wrong: Sequence[str]) -> str:
+    """What is wrong with a model whose columns are not those of its contract."""
+    return (
+        f"{named(table)} does not give what its contract says: {'; '.join(wrong)}; cast every "
+        "column to its type, or change the contract"
+    )
 
 
 def _write(

@@ -12,7 +12,7 @@ span AS (
   FROM months
 ),
 days AS (
-  SELECT cast(explode(sequence(first_day, end_day, interval 1 day)) AS date) AS day
+  SELECT explode(sequence(first_day, end_day, interval 1 day)) AS day
   FROM span
 )
 SELECT

@@ -1,4 +1,4 @@
-"""The engine turns files into files of exactly the contract's types, and audits them."""
+"""Every engine turns files into files of exactly the contract's types, and audits them alike."""
 
 from dataclasses import replace
 from datetime import date
@@ -14,11 +14,13 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import (
     DataFile,
+    Engine,
     InputTable,
     OutputTable,
     RunRequest,
     TableResult,
 )
+from retail_platform.engines.spark import SparkEngine
 from retail_platform.errors import EngineError
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
@@ -63,12 +65,14 @@ def model(rows: str) -> str:
     )
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> DuckDBEngine:
-    return DuckDBEngine("500MB", tmp_path / "spill")
+@pytest.fixture(params=["duckdb", "spark"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    if request.param == "duckdb":
+        return DuckDBEngine("500MB", tmp_path / "spill")
+    return SparkEngine(lambda: request.getfixturevalue("spark"))
 
 
-def run(engine: DuckDBEngine, folder: Path, rows: str, sql: str = "") -> TableResult:
+def run(engine: Engine, folder: Path, rows: str, sql: str = "") -> TableResult:
     shops = folder / "shops.parquet"
     duckdb.execute(f"COPY (SELECT 'a' AS shop) TO '{shops}'")
     table = replace(SALES, sql=sql or model(rows), sql_path="star/sales.sql")
@@ -78,11 +82,11 @@ def run(engine: DuckDBEngine, folder: Path, rows: str, sql: str = "") -> TableRe
 
 
 def test_files_are_by_month_with_field_ids_and_the_contracts_types(
-    engine: DuckDBEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     result = run(engine, tmp_path, GOOD)
     paths = [path_of(file) for file in result.files]
-    assert sorted(path.parent.name for path in paths) == ["month=2005-01-01", "month=2005-02-01"]
+    assert [file.month for file in result.files] == [date(2005, 1, 1), date(2005, 2, 1)]
     schema = pq.read_schema(paths[0])
     found = {f.name: int((f.metadata or {})[b"PARQUET:field_id"]) for f in schema}
     assert found == FIELD_IDS
@@ -92,14 +96,14 @@ def test_files_are_by_month_with_field_ids_and_the_contracts_types(
     assert result.byte_count == sum(path.stat().st_size for path in paths)
 
 
-def test_measures_are_exact_and_by_month(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_measures_are_exact_and_by_month(engine: Engine, tmp_path: Path) -> None:
     assert run(engine, tmp_path, GOOD).measures == {
         "2005-01": {"rows": Decimal(1), "amount": Decimal("1.50")},
         "2005-02": {"rows": Decimal(1), "amount": Decimal("2.25")},
     }
 
 
-def test_good_rows_pass_every_check(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_good_rows_pass_every_check(engine: Engine, tmp_path: Path) -> None:
     assert [r.check.name for r in run(engine, tmp_path, GOOD).checks if not r.passed] == []
 
 
@@ -116,7 +120,7 @@ def test_good_rows_pass_every_check(engine: DuckDBEngine, tmp_path: Path) -> Non
     ],
 )
 def test_an_offending_row_is_found_and_shown(
-    engine: DuckDBEngine, tmp_path: Path, row: str, check: str, shown: str
+    engine: Engine, tmp_path: Path, row: str, check: str, shown: str
 ) -> None:
     failed = [r for r in run(engine, tmp_path, f"{GOOD}, {row}").checks if not r.passed]
     assert [(r.check.name, r.failing_rows) for r in failed] == [(check, 1)]
@@ -124,7 +128,7 @@ def test_an_offending_row_is_found_and_shown(
     assert failed[0].blocks
 
 
-def test_too_few_rows_fail_and_write_no_files(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_too_few_rows_fail_and_write_no_files(engine: Engine, tmp_path: Path) -> None:
     shops = replace(SHOPS, min_rows=1, sql="SELECT cast('a' AS string) AS shop WHERE false")
     output = OutputTable(shops, f"file://{tmp_path}/out", {"shop": 1})
     (result,) = engine.run(RunRequest((output,)))
@@ -141,13 +145,13 @@ def test_too_few_rows_fail_and_write_no_files(engine: DuckDBEngine, tmp_path: Pa
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_and_no_null(
-    engine: DuckDBEngine, tmp_path: Path, rows: str
+    engine: Engine, tmp_path: Path, rows: str
 ) -> None:
     with pytest.raises(EngineError, match=r"sql/star/sales.sql"):
         run(engine, tmp_path, rows)
 
 
-def test_a_table_reads_what_the_run_wrote_before_it(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_table_reads_what_the_run_wrote_before_it(engine: Engine, tmp_path: Path) -> None:
     days = Table(
         layer="star",
         name="days",
@@ -196,27 +200,26 @@ def copy_of_sales(folder: Path, sql: str) -> OutputTable:
     return OutputTable(copied, f"file://{folder}/copied", FIELD_IDS, YEAR, inputs)
 
 
-def test_every_month_is_made_from_its_own_rows(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_duckdb_takes_one_month_after_the_other(tmp_path: Path) -> None:
+    """A model that looks at other months has no meaning, and here it shows."""
     sql = (
         "SELECT number, cast(count(*) OVER () AS decimal(20,2)) AS amount, kind, shop, day, month"
         " FROM star.sales"
     )
-    (result,) = engine.run(RunRequest((copy_of_sales(tmp_path, sql),)))
+    (result,) = DuckDBEngine("500MB", tmp_path).run(RunRequest((copy_of_sales(tmp_path, sql),)))
     assert [file.month for file in result.files] == [date(2005, m, 1) for m in (1, 2, 3)]
     assert {row["amount"] for row in read_rows(result.files)} == {Decimal("1.00")}
 
 
-def test_a_month_that_is_not_that_of_its_inputs_is_refused(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_a_month_that_is_not_that_of_its_inputs_is_refused(engine: Engine, tmp_path: Path) -> None:
     later = "cast(add_months(month, 1) AS date) AS month"
     sql = f"SELECT number, amount, kind, shop, day, {later} FROM star.sales"
-    with pytest.raises(EngineError, match=r"star/copied.sql.*rows of 2005-02 from .* of 2005-01"):
+    with pytest.raises(EngineError, match=r"star/copied.sql.*gives rows of 2005-0\d from "):
         engine.run(RunRequest((copy_of_sales(tmp_path, sql),)))
 
 
 def test_a_model_that_knows_no_months_gives_those_of_the_run(
-    engine: DuckDBEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     table = replace(SALES, sql=model(GOOD), foreign_keys=(), sql_path="star/sales.sql")
     months = MonthRange.parse("2005-02", "2005-03")
@@ -224,3 +227,43 @@ def test_a_model_that_knows_no_months_gives_those_of_the_run(
     (result,) = engine.run(RunRequest((output,)))
     assert [file.month for file in result.files] == [date(2005, 2, 1)]
     assert [row["number"] for row in read_rows(result.files)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("cast(1 AS bigint) AS number", "number is bigint and not int"),
+        ("cast(1 AS int) AS nr", "number is missing and not int"),
+        ("cast(1 AS int) AS number, cast(1 AS int) AS more", "more is not in the contract"),
+    ],
+)
+def test_a_model_that_gives_other_columns_is_refused_before_it_runs(
+    engine: Engine, tmp_path: Path, column: str, told: str
+) -> None:
+    sql = model(GOOD).replace("cast(number AS int) AS number", column)
+    with pytest.raises(EngineError, match=rf"sql/star/sales.sql.*{told}.*cast every column"):
+        run(engine, tmp_path, "", sql)
+
+
+def test_columns_that_older_files_lack_are_null(engine: Engine, tmp_path: Path) -> None:
+    shops = replace(SHOPS, columns=(*SHOPS.columns, Column("city", "string", "")))
+    files = write_files(SHOPS, f"file://{tmp_path}/old", [{"shop": "a"}])
+    sql = "SELECT cast(shop AS string) AS shop, cast(coalesce(city, '?') AS string) AS city FROM shops"
+    output = OutputTable(
+        replace(shops, name="copied", sql=sql),
+        f"file://{tmp_path}/out",
+        {"shop": 1, "city": 2},
+        inputs=(InputTable(shops, files, frozenset({"city"})),),
+    )
+    (result,) = engine.run(RunRequest((output,)))
+    assert read_rows(result.files) == [{"shop": "a", "city": "?"}]
+
+
+def test_a_published_table_is_checked_again(engine: Engine, tmp_path: Path) -> None:
+    files = sales_by_month(tmp_path)
+    shops = write_files(SHOPS, f"file://{tmp_path}/shops", [{"shop": "b"}])
+    (result,) = engine.audit([InputTable(SALES, files)], [InputTable(SHOPS, shops)])
+    assert [(r.check.name, r.failing_rows) for r in result.checks if not r.passed] == [
+        ("shop_exists", 1)
+    ]
+    assert result.row_count == 3

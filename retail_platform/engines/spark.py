@@ -1,0 +1,278 @@
+"""Spark, on the laptop and on AWS Glue: the same SQL, contracts and checks where one machine ends.
+
+Nothing here needs more than pyspark, so that Glue can run it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retail_platform.contracts.checks import qualified
+from retail_platform.contracts.model import Table
+from retail_platform.engines.protocol import (
+    DataFile,
+    InputTable,
+    OutputTable,
+    RowReader,
+    RunRequest,
+    TableResult,
+)
+from retail_platform.engines.run import audit_tables, misplaced, named, not_as_promised, run
+from retail_platform.errors import EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+SPARK_CONFIG = {
+    # A value that does not fit is an error and no NULL, as on the other engine.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.compression.codec": "snappy",
+    # Iceberg knows columns by these, which the request carries.
+    "spark.sql.parquet.fieldId.write.enabled": "true",
+    # What a task writes: small tables and months are one file, large ones about this size.
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "384MB",
+}
+"""What every session has to be set to for the engines to agree."""
+
+
+_LOG_CONFIG = (Path(__file__).parent / "log4j2.properties").as_uri()
+
+
+def local_config(memory_limit: str, folder: Path) -> dict[str, str]:
+    """What a session on a laptop is set to: bounded memory, and nothing listens beyond it.
+
+    Args:
+        memory_limit: Of the JVM, such as `2GB`.
+        folder: Where Spark spills.
+    """
+    return {
+        **SPARK_CONFIG,
+        "spark.master": "local[*]",
+        "spark.app.name": "retail",
+        "spark.driver.memory": re.sub(r"\s?([MG])i?B", lambda unit: unit[1].lower(), memory_limit),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOG_CONFIG}",
+        "spark.local.dir": str(folder),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        # Adaptive execution joins small ones; two hundred would each cost a task first.
+        "spark.sql.shuffle.partitions": "8",
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    }
+
+
+_MONTH_FOLDER = "retail_month"
+
+
+@dataclass(frozen=True)
+class SparkEngine:
+    """Runs models in Spark.
+
+    Attributes:
+        session: Gives the session, the same one each time; it is started when first asked for.
+    """
+
+    session: "Callable[[], SparkSession]"
+
+    def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
+        """See `engines.protocol.Engine.run`."""
+        tables = [*request.references, *(table for o in request.outputs for table in o.inputs)]
+        contracts = [*(t.contract for t in tables), *(o.contract for o in request.outputs)]
+        with self._backend(contracts) as backend:
+            return run(backend, request, source)
+
+    def audit(
+        self, tables: Sequence[InputTable], references: Sequence[InputTable]
+    ) -> list[TableResult]:
+        """See `engines.protocol.Engine.audit`."""
+        with self._backend([table.contract for table in (*tables, *references)]) as backend:
+            return audit_tables(backend, tables, references)
+
+    @contextmanager
+    def _backend(self, contracts: Iterable[Table]) -> "Iterator[_Spark]":
+        session = self.session()
+        for name, value in SPARK_CONFIG.items():
+            session.conf.set(name, value)
+        backend = _Spark(session, {qualified(table): table.name for table in contracts})
+        try:
+            yield backend
+        except Exception as error:
+            raise _told_plainly(error) from error
+        finally:
+            for name in backend.views.values():
+                session.catalog.dropTempView(name)
+
+
+@dataclass(frozen=True)
+class _Spark:
+    """Implements `engines.run.Backend`.
+
+    Attributes:
+        session: Where it runs.
+        views: The temporary view of every table of the run, by `layer.name`. Spark qualifies no
+            temporary view, and names are unique over all layers.
+    """
+
+    session: "SparkSession"
+    views: dict[str, str]
+
+    def show(self, table: InputTable) -> None:
+        """Makes a table readable as `layer.name`, and as `name`."""
+        from pyspark.sql import functions
+
+        contract = table.contract
+        if table.files:
+            stored = [name for name in contract.column_names if name not in table.absent]
+            files = [file.uri for file in table.files]
+            frame = self.session.read.schema(_schema(contract, stored)).parquet(*files)
+            frame = frame.select(
+                *(
+                    functions.lit(None).cast(_type(contract, name)).alias(name)
+                    if name in table.absent
+                    else frame[name]
+                    for name in contract.column_names
+                )
+            )
+        else:
+            frame = self.session.createDataFrame([], _schema(contract, contract.column_names))
+        frame.createOrReplaceTempView(contract.name)
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement, by column."""
+        return [row.asDict() for row in self._frame(sql).collect()]
+
+    def keys_differ(self, table: Table) -> bool:
+        """Leaves it to the check, which is one aggregation here too."""
+        return False
+
+    def byte_count(self, files: Sequence[DataFile]) -> int:
+        """The size of data files."""
+        return sum(self._status(file.uri).getLen() for file in files)
+
+    def write(self, output: OutputTable, inputs: Sequence[InputTable]) -> tuple[DataFile, ...]:
+        """Writes the rows of a model."""
+        for table in inputs:
+            self.show(table)
+        try:
+            return self._write(output, inputs)
+        except Exception as error:
+            reason = _told_plainly(error)
+            raise EngineError(f"{named(output.contract)} could not be built: {reason}") from error
+
+    def _write(self, output: OutputTable, inputs: Sequence[InputTable]) -> tuple[DataFile, ...]:
+        from pyspark.sql import functions
+
+        table = output.contract
+        model = self._frame(table.sql)
+        _require_types(table, model.schema)
+        columns = [
+            functions.col(name).alias(name, metadata={"parquet.field.id": output.field_ids[name]})
+            for name in table.column_names
+        ]
+        if table.partition is None or output.months is None:
+            _rebalanced(model).select(*columns).write.parquet(output.location)
+            if self.session.read.schema(model.schema).parquet(output.location).isEmpty():
+                return ()
+            return tuple(DataFile(uri) for uri in self._files(output.location))
+        month = functions.col(table.partition.column)
+        monthly = {file.month for read in inputs for file in read.files if file.month}
+        if not monthly:
+            # The model does not know which months are asked for. A missing one is kept for the audit.
+            asked = month.between(output.months.first, output.months.last)
+            model = model.where(functions.coalesce(asked, functions.lit(True)))
+        by_month = _rebalanced(model, table.partition.column)
+        by_month.select(*columns, month.alias(_MONTH_FOLDER)).write.partitionBy(
+            _MONTH_FOLDER
+        ).parquet(output.location)
+        files = tuple(DataFile(uri, _month_of(uri)) for uri in self._files(output.location))
+        found = {file.month for file in files if file.month}
+        if monthly and not found <= monthly:
+            raise EngineError(misplaced(table, min(monthly), found - monthly))
+        return files
+
+    def _frame(self, sql: str) -> "DataFrame":
+        for name, view in self.views.items():
+            sql = re.sub(rf"\b{re.escape(name)}\b", view, sql)
+        return self.session.sql(sql)
+
+    def _files(self, folder: str) -> list[str]:
+        """The data files below a folder, as URIs with their scheme."""
+        found = self._file_system(folder).listFiles(self._path(folder), True)
+        uris = []
+        while found.hasNext():
+            status = found.next()
+            if status.getPath().getName().endswith(".parquet"):
+                # Java writes file:/x where everyone else has file:///x.
+                uris.append(re.sub(r"^file:/+", "file:///", status.getPath().toString()))
+        return sorted(uris)
+
+    def _status(self, uri: str) -> Any:
+        return self._file_system(uri).getFileStatus(self._path(uri))
+
+    def _file_system(self, uri: str) -> Any:
+        return self._path(uri).getFileSystem(self.session._jsc.hadoopConfiguration())
+
+    def _path(self, uri: str) -> Any:
+        return self.session._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr]
+
+
+def _rebalanced(model: "DataFrame", column: str = "") -> "DataFrame":
+    """Spread over as many tasks as make files of a sensible size, equal values of `column` together."""
+    by = f"({column})" if column else ""
+    return model.sparkSession.sql(f"SELECT /*+ REBALANCE{by} */ * FROM {{model}}", model=model)
+
+
+def _schema(table: Table, names: Iterable[str]) -> str:
+    """Columns of a contract as Spark writes a schema; the types have the same names."""
+    return ", ".join(f"`{name}` {_type(table, name)}" for name in names)
+
+
+def _type(table: Table, column: str) -> str:
+    return table.column(column).type.replace(" ", "")
+
+
+def _require_types(table: Table, given: "StructType") -> None:
+    """Refuses a model whose columns are not of the contract's types, before it runs."""
+    types = {field.name: field.dataType.simpleString() for field in given}
+    wrong = [
+        f"{name} is {types.get(name, 'missing')} and not {_type(table, name)}"
+        for name in table.column_names
+        if types.get(name) != _type(table, name)
+    ]
+    wrong += [f"{name} is not in the contract" for name in types if name not in table.column_names]
+    if wrong:
+        raise EngineError(not_as_promised(table, wrong))
+
+
+def _month_of(uri: str) -> date | None:
+    found = re.search(rf"/{_MONTH_FOLDER}=(\d{{4}}-\d\d-\d\d)/", uri)
+    return date.fromisoformat(found[1]) if found else None
+
+
+def _told_plainly(error: Exception) -> Exception:
+    """Spark's error without the JVM's traces; other errors as they are."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    if isinstance(error, Py4JJavaError):
+        cause = error.java_exception
+        while cause.getCause() is not None:
+            cause = cause.getCause()
+        text = str(cause.toString())
+    elif isinstance(error, PySparkException):
+        text = str(error)
+    else:
+        return error
+    reason = text.strip().split("\n\tat ", 1)[0].split("\n\nJVM stacktrace", 1)[0]
+    if "OutOfMemory" in text:
+        reason += "; give Spark more memory with RETAIL_MEMORY_LIMIT, or build fewer months at once"
+    return EngineError(f"Spark: {reason}")
