@@ -67,6 +67,8 @@ def main() -> None:
     warnings = logging.StreamHandler(sys.stderr)
     warnings.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[warnings])
+    # What it warns of in a query, we refuse in words of our own.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         app()
     except RetailError as error:
@@ -254,7 +256,8 @@ def check(
 # Data out
 
 
-@app.command()
+# A query may begin with a comment, `-- why`, which is no option.
+@app.command(context_settings={"ignore_unknown_options": True})
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT, in the dialect of Athena.")],
     as_of: Annotated[
@@ -587,4 +590,10 @@ def _moment(text: str | None) -> datetime | None:
         raise ConfigurationError(
             f"--as-of {text!r} is not a time; write it as 2026-01-31T12:00:00"
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC):
+        raise ConfigurationError(
+            f"--as-of {text} is in the future, and what the tables hold then is not known: leave "
+            "it out for what they hold now"
+        )
+    return moment

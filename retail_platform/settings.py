@@ -25,14 +25,15 @@ class Settings(BaseSettings):
     """What can be set, each as `RETAIL_<NAME>` in the environment or `<name>` in settings.toml.
 
     Attributes:
-        home: Folder of the lake, the embedded database, Dagster's records and settings.toml.
+        home: Folder of the lake, the embedded database, Dagster's records and settings.toml, which
+            therefore cannot name it.
         env: Where the platform runs.
         engine: What runs the models.
         source_url: The OLTP database, `mysql://user:password@host:port/database` or
-            `postgresql://...`; the embedded PostgreSQL where unset. A secret.
+            `postgresql://...`, which is only read; the embedded PostgreSQL where unset. A secret.
         first_month: The first month of the monthly tables; earlier rows go to quarantine.
         refresh_months: How many months, the running one included, a nightly run refreshes.
-        memory_limit: What the engine may hold in memory before it spills to disk.
+        memory_limit: What the engine, or a query, may hold in memory before it spills to disk.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)

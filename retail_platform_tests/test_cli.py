@@ -129,6 +129,25 @@ def test_rows_go_to_stdout_and_nothing_else(embedded: Shop) -> None:
     assert "built 7 tables" in built.stderr
 
 
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("-- why\nSELECT 1 AS a;", "a\n1\n"),
+        ("SELECT 'ünï 漢字 😀' AS \"naïve\"", "naïve\nünï 漢字 😀\n"),
+        ("SELECT rpad('x', 5000, 'y') AS wide", f"wide\n{'x'.ljust(5000, 'y')}\n"),
+    ],
+)
+def test_a_query_may_hold_comments_any_letters_and_wide_values(
+    embedded: Shop, sql: str, answer: str
+) -> None:
+    assert embedded.done("query", sql, "--format", "csv") == answer
+
+
+def test_a_day_is_its_first_moment(embedded: Shop) -> None:
+    result = embedded.run("query", "SELECT * FROM fact_orders", "--as-of", "2020-02-29")
+    assert "no version as of 2020-02-29T00:00:00+00:00" in result.stderr
+
+
 def test_check_passes_and_says_what_it_checked(embedded: Shop) -> None:
     checks = embedded.records("check")
     assert {row["passed"] for row in checks} == {"true"}
@@ -275,6 +294,11 @@ def test_the_first_month_is_noted_for_the_source_of_this_home_only(
         (["build", "--from", "1999-01"], "outside 2003-01"),
         (["build", "--from", "2005-05", "--to", "2005-04"], "run backwards"),
         (["query", "SELEC 1"], "malformed"),
+        (["query", ""], "the query is empty"),
+        (["query", "-- nothing but a comment"], "the query is empty"),
+        (["query", "SHOW TABLES"], "`retail status` lists the tables"),
+        (["query", "SELECT 1", "--as-of", "2999-01-01"], "in the future"),
+        (["query", "SELECT 1", "--formt", "csv"], "--formt"),
         (["query", "SELECT * FROM fact_order"], "fact_orders"),
         (["query", "SELECT nothing FROM fact_orders"], "nothing"),
         (["query", "DROP TABLE fact_orders"], "SELECT"),
@@ -300,6 +324,7 @@ def test_wrong_use_exits_with_2_and_names_the_remedy(
     assert (result.returncode, result.stdout) == (2, ""), result.stderr
     assert hint in result.stderr
     assert "Traceback" not in result.stderr
+    assert "Falling back" not in result.stderr, "no library speaks for us"
 
 
 @pytest.mark.parametrize(

@@ -142,12 +142,15 @@ def parse_query(sql: str) -> exp.Expr:
         raise ConfigurationError(_malformed(error)) from error
     except SqlglotError as error:
         raise ConfigurationError(f"malformed query: {error}; is a quote left open?") from error
-    if len(statements) != 1:
+    if not statements:
+        raise ConfigurationError("the query is empty: write one SELECT, such as SELECT 1 AS one")
+    if len(statements) > 1:
         raise ConfigurationError(f"expected one query, found {len(statements)}; run them singly")
     tree = statements[0]
     if not isinstance(tree, exp.Query | exp.Values) or tree.find(exp.Into):
         raise ConfigurationError(
-            "only queries (SELECT, WITH, VALUES) are allowed: tables are written by `retail build`"
+            "only queries (SELECT, WITH, VALUES) are allowed: `retail status` lists the tables, "
+            "and `retail build` writes them"
         )
     if placeholder := tree.find(exp.Placeholder, exp.Parameter):
         name = placeholder.sql(dialect=DIALECT)

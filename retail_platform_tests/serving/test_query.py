@@ -176,7 +176,9 @@ def test_timestamps_are_in_utc_wherever_the_machine_is(
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("", "expected one query, found 0"),
+        ("", "the query is empty"),
+        ("-- nothing", "the query is empty"),
+        (";", "the query is empty"),
         ("SELECT 1; SELECT 2", "expected one query, found 2"),
         ("SELECT order_number FROM", "line 1, column 24"),
         ("SELECT 1\nFROM fact_orders\nWHERE )", "line 3, column 7"),
