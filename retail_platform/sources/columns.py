@@ -88,7 +88,8 @@ def fits(source: SourceType, contract: str) -> bool:
 def safe_expression(source: SourceType, contract: str, column: str, dialect: Dialect) -> str:
     """The SQL that reads `column`, an expression, so that connectorx gives its exact value."""
     match source.family:
-        case Family.DECIMAL if not _is_safe_decimal(source):
+        case Family.DECIMAL if dialect.name == "postgres" or not _is_safe_decimal(source):
+            # PostgreSQL's NaN is a panic at any precision, and its text is quicker to read anyway.
             return f"CAST({column} AS {dialect.text})"
         case Family.INTEGER if _DECIMAL.fullmatch(contract):
             return f"CAST({column} AS {dialect.text})"  # Arrow widens no integer to a decimal
