@@ -20,6 +20,9 @@ from pydantic_settings import (
 from retail_platform.errors import ConfigurationError
 from retail_platform.sources.address import Address
 
+_MISREAD = frozenset("%?*[")
+"""Letters of a path by which Dagster takes its SQLite files and its dagster.yaml for others."""
+
 
 class Settings(BaseSettings):
     """What can be set, each as `RETAIL_<NAME>` in the environment or `<name>` in settings.toml.
@@ -57,7 +60,13 @@ class Settings(BaseSettings):
     @classmethod
     def _one_spelling(cls, home: Path) -> Path:
         """However it is spelt, links and dots included, a home has one path, and one lake."""
-        return home.expanduser().resolve()
+        path = home.expanduser().resolve()
+        if found := sorted(set(str(path)) & _MISREAD):
+            raise ValueError(
+                f"{path} has {' '.join(found)} in it, which Dagster reads as part of a URL or a "
+                "pattern: name a folder without"
+            )
+        return path
 
     @field_validator("source_url")
     @classmethod

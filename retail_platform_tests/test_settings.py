@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 import retail_platform
 from retail_platform.errors import ConfigurationError
+from retail_platform.runs import prepare_dagster_home
 from retail_platform.settings import Settings, load_settings, settings_file, write_setting
 
 SECRET = "postgresql://me:hunter2@db/shop"
@@ -64,6 +66,25 @@ def test_an_empty_home_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RETAIL_HOME", "")
     with pytest.raises(ConfigurationError, match=r"RETAIL_HOME\): must not be empty"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["home%41", "home?x", "home*", "home[1]"])
+def test_a_home_that_dagster_would_misread_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("RETAIL_HOME", str(home / name))
+    with pytest.raises(ConfigurationError, match=r"RETAIL_HOME\): .* name a folder without"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["a home", "it's", "zuhaus#é", "a+b&c=d;e"])
+def test_dagster_keeps_its_records_in_any_other_home(home: Path, name: str) -> None:
+    folder = load_settings(home / name).dagster_home
+    prepare_dagster_home(folder)
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        assert not instance.telemetry_enabled, "dagster.yaml was read"
+        assert instance.get_runs_count() == 0
+    assert [path.name for path in home.iterdir()] == [name]
 
 
 def test_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
