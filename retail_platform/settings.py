@@ -20,8 +20,8 @@ from pydantic_settings import (
 from retail_platform.errors import ConfigurationError
 from retail_platform.sources.address import Address
 
-_MISREAD = frozenset("%?*[")
-"""Letters of a path by which Dagster takes its SQLite files and its dagster.yaml for others."""
+_MISREAD = frozenset("%?*[#")
+"""Letters of a path by which Dagster and pyiceberg take their files for others."""
 
 
 class Settings(BaseSettings):
@@ -63,8 +63,8 @@ class Settings(BaseSettings):
         path = home.expanduser().resolve()
         if found := sorted(set(str(path)) & _MISREAD):
             raise ValueError(
-                f"{path} has {' '.join(found)} in it, which Dagster reads as part of a URL or a "
-                "pattern: name a folder without"
+                f"{path} has {' '.join(found)} in it, which Dagster and pyiceberg read as part of a "
+                "URL or a pattern: name a folder without"
             )
         return path
 
