@@ -16,7 +16,7 @@ from retail_platform.definitions import build_definitions
 from retail_platform.settings import load_settings
 
 DEPENDENCIES = {
-    "star/dim_customers": {"raw/customers", "star/dim_locations"},
+    "star/dim_customers": {"raw/customers", "star/dim_employees", "star/dim_locations"},
     "star/dim_dates": {"raw/orders", "raw/payments"},
     "star/dim_employees": {"raw/employees", "raw/offices"},
     "star/dim_locations": {"raw/customers"},
@@ -25,9 +25,12 @@ DEPENDENCIES = {
         "raw/order_details",
         "raw/orders",
         "star/dim_customers",
+        "star/dim_dates",
+        "star/dim_employees",
+        "star/dim_locations",
         "star/dim_products",
     },
-    "star/fact_payments": {"raw/payments"},
+    "star/fact_payments": {"raw/payments", "star/dim_customers", "star/dim_dates"},
     "raw/customers": {"source/customers"},
     "raw/employees": {"source/employees"},
     "raw/offices": {"source/offices"},

@@ -135,8 +135,10 @@ def _spec(
     if table.layer == "raw":
         deps = [source_key(name) for name in _source_tables(contracts, table)]
     else:
-        inputs = contracts.inputs(table) - {table.name}
-        deps = [asset_key(contracts.table(name)) for name in sorted(inputs)]
+        # What its checks read counts too: a backfill runs monthly and other tables apart, and a
+        # fact whose dimension was not built before it fails its audit.
+        read = contracts.inputs(table) | {key.table for key in table.foreign_keys}
+        deps = [asset_key(contracts.table(name)) for name in sorted(read - {table.name})]
     return dg.AssetSpec(
         asset_key(table),
         deps=deps,
