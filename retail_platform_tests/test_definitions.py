@@ -108,6 +108,32 @@ def test_column_lineage_goes_back_to_the_source(specs: dict[str, dg.AssetSpec]) 
     assert sources("raw/order_details", "order_month") == {("source/orders", "orderDate")}
 
 
+def test_columns_say_where_they_come_from(
+    definitions: dg.Definitions, specs: dict[str, dg.AssetSpec]
+) -> None:
+    def description(asset: str, column: str) -> str | None:
+        schema = specs[asset].metadata["dagster/column_schema"]
+        assert isinstance(schema, dg.TableSchema)
+        return next(found.description for found in schema.columns if found.name == column)
+
+    assert description("star/fact_orders", "order_amount") == (
+        "quantity_ordered x price_each. "
+        "From `raw.order_details.price_each`, `raw.order_details.quantity_ordered`."
+    )
+    assert description("raw/orders", "status") == (
+        "State of the order, such as Shipped or Cancelled. From `source.orders.status`."
+    )
+    assert description("star/dim_customers", "is_current") == (
+        "Whether the source still has the customer."
+    )
+    (source,) = (
+        spec
+        for spec in definitions.resolve_all_asset_specs()
+        if spec.key.to_user_string() == "source/payments"
+    )
+    assert "`amount`, `checkNumber`, `customerNumber`, `paymentDate`" in (source.description or "")
+
+
 def test_every_contract_check_is_an_asset_check(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     found = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}

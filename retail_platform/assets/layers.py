@@ -38,15 +38,23 @@ def source_key(name: str) -> dg.AssetKey:
 
 def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
     """The OLTP tables as external assets, so that lineage begins where the data does."""
-    names = sorted({name for t in contracts.layer("raw") for name in _source_tables(contracts, t)})
+    read: dict[str, set[str]] = {}
+    for table in contracts.layer("raw"):
+        if table.sql:
+            for sources in column_lineage(contracts, table).values():
+                for source in sources:
+                    read.setdefault(source.table, set()).add(source.column)
     return [
         dg.AssetSpec(
             source_key(name),
             group_name=SOURCE,
             kinds={"table"},
-            description=f"Table {name} of the OLTP database.",
+            description=(
+                f"Table {name} of the OLTP database, which is only read, never written.\n\n"
+                f"Columns that `sql/raw` reads: {_code(sorted(columns))}."
+            ),
         )
-        for name in names
+        for name, columns in sorted(read.items())
     ]
 
 
@@ -156,7 +164,7 @@ def _spec(
         metadata={
             "dagster/table_name": f"{table.layer}.{table.name}",
             "dagster/uri": builder.lake.location(table),
-            "dagster/column_schema": _column_schema(table),
+            "dagster/column_schema": _column_schema(contracts, table),
             "dagster/column_lineage": lineage,
             "dagster/code_references": _code_references(table),
         },
@@ -185,13 +193,14 @@ def _description(table: Table) -> str:
     return f"{table.description}\n\nGrain: {table.grain}.{sql}"
 
 
-def _column_schema(table: Table) -> dg.TableSchema:
+def _column_schema(contracts: Contracts, table: Table) -> dg.TableSchema:
+    lineage = _lineage(contracts, table).deps_by_column
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
                 column.type,
-                column.description,
+                column.description + _origin(lineage.get(column.name, ())),
                 dg.TableColumnConstraints(
                     nullable=column.nullable, unique=table.primary_key == (column.name,)
                 ),
@@ -199,6 +208,16 @@ def _column_schema(table: Table) -> dg.TableSchema:
             for column in table.columns
         ]
     )
+
+
+def _origin(sources: Sequence[dg.TableColumnDep]) -> str:
+    """Column lineage in words: the open source UI draws none."""
+    names = sorted({".".join([*dep.asset_key.path, dep.column_name]) for dep in sources})
+    return f" From {_code(names)}." if names else ""
+
+
+def _code(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _lineage(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
