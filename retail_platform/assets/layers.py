@@ -86,28 +86,43 @@ def layer_assets(
     )
     def build(
         context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
         selected = [table for table in tables if asset_key(table) in context.selected_asset_keys]
         checks = context.selected_asset_check_keys
         try:
-            months = _months(context, builder)
+            if not selected:
+                yield from _audited(builder, tables, checks)
+                return
+            months = _months(context, builder, selected)
             if layer == LAYERS[0]:
                 built = builder.extract(selected, months, open_source)
             else:
                 built = builder.build_models(selected, months)
         except AuditFailed as failure:
-            yield from _check_results(contracts, failure.checks, checks)
-            raise _failure(failure) from failure
+            yield from _unpublished_checks(contracts, failure.checks, checks)
+            # Here and below without the cause: it repeats the message, and its traceback helps no
+            # one to mend a wrong row or a wrong password.
+            raise _failure(failure) from None
         except PublicationStopped as stopped:
             for one in stopped.built:
-                yield _materialization(builder, one, lineage, checks)
-            raise _failure(stopped) from stopped
+                yield _materialization(context, builder, one, lineage)
+            raise _failure(stopped) from None
         except RetailError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
         for one in built:
-            yield _materialization(builder, one, lineage, checks)
+            yield _materialization(context, builder, one, lineage)
 
     return build
+
+
+def _audited(
+    builder: Builder, tables: Sequence[Table], selected: "set[dg.AssetCheckKey]"
+) -> Iterator[dg.AssetCheckResult]:
+    """What "Execute" of a check in the UI asks for: the published version, checked again."""
+    checked = {key.asset_key for key in selected}
+    results = builder.audit([table for table in tables if asset_key(table) in checked])
+    for result in results:
+        yield from _check_results(builder.contracts, result.checks, selected)
 
 
 def _failure(error: RetailError) -> dg.Failure:
@@ -115,22 +130,31 @@ def _failure(error: RetailError) -> dg.Failure:
     return dg.Failure(str(error), metadata={ERROR_KIND: type(error).__name__})
 
 
-def _months(context: dg.AssetExecutionContext, builder: Builder) -> MonthRange:
+def _months(
+    context: dg.AssetExecutionContext, builder: Builder, tables: Sequence[Table]
+) -> MonthRange:
     """The months of the run; a run of unpartitioned tables alone has none, and needs none.
 
     Raises:
-        ConfigurationError: They are not months that the lake may hold.
+        ConfigurationError: They are not months that the lake may hold, or there are none.
     """
     stored = builder.stored_months
-    if not context.has_partition_key and not context.run.tags.get(
-        "dagster/asset_partition_range_start"
-    ):
+    if not _has_months(context):
+        if monthly := [table.name for table in tables if table.partition]:
+            raise ConfigurationError(
+                f"{', '.join(monthly)} are built by month and this run names none: choose "
+                "partitions, or run `retail build`, which takes all months that the source has"
+            )
         return stored
     keys = context.partition_key_range
     months = MonthRange(parse_month(keys.start[:7]), parse_month(keys.end[:7]))
     if months.first not in stored or months.last not in stored:
         raise ConfigurationError(f"the months {months} are not within {stored}")
     return months
+
+
+def _has_months(context: dg.AssetExecutionContext) -> bool:
+    return context.has_partition_key or "dagster/asset_partition_range_start" in context.run.tags
 
 
 def _spec(
@@ -263,27 +287,66 @@ def _check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
 def _check_results(
     contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
 ) -> Iterator[dg.AssetCheckResult]:
+    for key, result in _selected(contracts, results, selected):
+        yield dg.AssetCheckResult(
+            passed=result.passed,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            severity=dg.AssetCheckSeverity[result.check.severity.name],
+            description=_finding(result),
+            metadata={"failing_rows": result.failing_rows},
+        )
+
+
+def _unpublished_checks(
+    contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The outcomes of checks of rows that were not published.
+
+    From an `AssetCheckResult` of a run of one month Dagster would make an evaluation of that
+    month's last materialization, and show it as "not evaluated" if another month is younger.
+    """
+    for key, result in _selected(contracts, results, selected):
+        yield dg.AssetCheckEvaluation(
+            passed=result.passed,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            severity=dg.AssetCheckSeverity[result.check.severity.name],
+            description=_finding(result),
+            metadata={"failing_rows": result.failing_rows},
+        )
+
+
+def _selected(
+    contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
+) -> Iterator[tuple[dg.AssetCheckKey, CheckResult]]:
     for result in results:
         key = dg.AssetCheckKey(asset_key(contracts.table(result.table)), result.check.name)
         if key in selected:
-            yield dg.AssetCheckResult(
-                passed=result.passed,
-                asset_key=key.asset_key,
-                check_name=key.name,
-                severity=dg.AssetCheckSeverity[result.check.severity.name],
-                description=result.detail or result.check.description,
-                metadata={"failing_rows": result.failing_rows},
-            )
+            yield key, result
+
+
+def _finding(result: CheckResult) -> str | None:
+    """What was found; of a check that passed nothing but its rule, which the UI shows anyway."""
+    return result.detail or (None if result.passed else result.check.description)
 
 
 def _materialization(
+    context: dg.AssetExecutionContext,
     builder: Builder,
     built: Built,
     lineage: Mapping[str, dg.TableColumnLineage],
-    selected: "set[dg.AssetCheckKey]",
 ) -> dg.MaterializeResult[None]:
     version, result = built.version, built.result
     table = builder.contracts.table(result.table)
+    if built.months and "rows" in table.measures:
+        for month in built.months:
+            rows = result.measures.get(f"{month:%Y-%m}", {}).get("rows", 0)
+            context.add_asset_metadata(
+                {"dagster/partition_row_count": int(rows)},
+                asset_key(table),
+                partition_key=month.isoformat(),
+            )
     metadata: dict[str, Any] = {
         "dagster/row_count": version.row_count,
         "dagster/uri": builder.lake.location(table),
@@ -296,9 +359,10 @@ def _materialization(
         "files_written": len(result.files),
         "engine_seconds": round(result.seconds, 3),
     }
+    checks = context.selected_asset_check_keys
     return dg.MaterializeResult(
         asset_key=asset_key(table),
         metadata=metadata,
         data_version=dg.DataVersion(str(version.snapshot_id)),
-        check_results=list(_check_results(builder.contracts, result.checks, selected)),
+        check_results=list(_check_results(builder.contracts, result.checks, checks)),
     )
