@@ -8,8 +8,13 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
+from dagster._core.definitions.repository_definition.valid_definitions import (
+    SINGLETON_REPOSITORY_NAME,
+)
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
+from retail_platform import definitions
 from retail_platform.assets.layers import ERROR_KIND, asset_key
 from retail_platform.automation.event_log import PooledEventLogStorage
 from retail_platform.automation.schedules import range_tags
@@ -20,6 +25,10 @@ from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.platform import Platform
 from retail_platform.sources.database import Source
+
+# By this tag the UI knows whose run it is; without it, the page of the job leaves out what was
+# built from the command line.
+_OF_OUR_DEFINITIONS = {REPOSITORY_LABEL_TAG: f"{SINGLETON_REPOSITORY_NAME}@{definitions.__name__}"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def run_build(
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=[asset_key(table) for table in tables],
-                tags=range_tags(months),
+                tags=range_tags(months) | _OF_OUR_DEFINITIONS,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )

@@ -20,6 +20,8 @@ from retail_platform.contracts.loader import load_contracts
 from retail_platform.contracts.months import MonthRange
 from retail_platform.definitions import build_definitions
 from retail_platform.embedded.postgres import EmbeddedPostgres
+from retail_platform.platform import Platform
+from retail_platform.runs import run_build
 from retail_platform.settings import load_settings
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
@@ -298,3 +300,11 @@ def test_a_run_of_monthly_tables_without_months_is_refused(shop: Shop) -> None:
     assert "choose partitions, or run `retail build`" in (
         failure.step_failure_data.user_failure_data.description or ""
     )
+
+
+def test_a_build_belongs_to_the_definitions_that_the_ui_loads(shop: Shop, tmp_path: Path) -> None:
+    settings = load_settings(tmp_path).model_copy(update={"source_url": SecretStr(shop.url)})
+    assert run_build(Platform(settings), ["offices"], None, None, lambda told: None).success
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        (run,) = instance.get_runs()
+    assert run.tags[".dagster/repository"] == "__repository__@retail_platform.definitions"
