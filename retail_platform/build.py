@@ -185,7 +185,8 @@ class Builder:
         read exactly. If they moved, it is read again, and after three tries both are reported.
 
         Args:
-            tables: Raw tables, children before parents.
+            tables: Raw tables, children before parents. Monthly ones bring the quarantine along:
+                the rows that belong to no month are the other half of what they reconcile with.
             months: The months of the monthly tables among them that are replaced.
             open_: Connects to the source.
 
@@ -194,8 +195,8 @@ class Builder:
             AuditFailed, ConfigurationError, LakeError: As in `build_models`.
         """
         with self.lake.exclusively(), open_() as source:
-            run = self._plan(tables, months)
-            extraction = Extraction(source, self.contracts, tables, run.months, run.stored)
+            run = self._plan(self._with_quarantine(tables), months)
+            extraction = Extraction(source, self.contracts, run.tables, run.months, run.stored)
             written: list[OutputTable] = []
             with self._discarding_on_failure(written):
                 read = self._read_until_still(run, extraction, written)
@@ -269,6 +270,11 @@ class Builder:
                 )
             replaced[table.name] = months if leaves_some else None
         return _Run(tuple(tables), months, stored, schemas, replaced)
+
+    def _with_quarantine(self, tables: Sequence[Table]) -> list[Table]:
+        monthly = any(table.partition for table in tables)
+        missing = QUARANTINE not in {table.name for table in tables}
+        return [*tables, *([self.contracts.table(QUARANTINE)] if monthly and missing else [])]
 
     def _held(self, table: Table) -> set[date]:
         """The months that a monthly table has, or that it has stored otherwise so far."""

@@ -165,7 +165,7 @@ def import_online_retail(
 def dev(
     port: Annotated[int, typer.Option(help="Where the UI listens, on 127.0.0.1.")] = 3000,
 ) -> None:
-    """Opens the Dagster UI, with the schedules running, until Ctrl-C.
+    """Opens the Dagster UI until Ctrl-C; the schedules that are switched on there run meanwhile.
 
     Example: `retail dev --port 3001`
     """
@@ -174,6 +174,9 @@ def dev(
     settings = load_settings()
     prepare_dagster_home(settings.dagster_home)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    # Dagster announces the command that will follow `dagster dev`; no user of ours can use it yet.
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
+    _say(f"starting the Dagster UI on http://127.0.0.1:{port}, which takes some seconds")
     dagster = str(Path(sys.executable).with_name("dagster"))
     os.execv(  # noqa: S606  (Dagster takes over this process and its terminal)
         dagster,

@@ -18,7 +18,7 @@ from retail_platform import definitions
 from retail_platform.assets.layers import ERROR_KIND, asset_key
 from retail_platform.automation.event_log import PooledEventLogStorage
 from retail_platform.automation.schedules import range_tags
-from retail_platform.contracts.loader import LAYERS, QUARANTINE, Contracts
+from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
@@ -115,9 +115,6 @@ def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
     for name in names or LAYERS:
         tables = contracts.layer(name) if name in LAYERS else (contracts.table(name),)
         chosen |= {table.name: table for table in tables}
-    if any(table.layer == LAYERS[0] and table.partition for table in chosen.values()):
-        # Rows that belong to no month are the other half of what a monthly table reconciles with.
-        chosen[QUARANTINE] = contracts.table(QUARANTINE)
     return list(chosen.values())
 
 
