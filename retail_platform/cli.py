@@ -217,8 +217,9 @@ def build(
             _say(f"error: {outcome.error}")
         raise typer.Exit(WRONG_USE if outcome.misconfigured else FAILED)
     _say(
-        f"built {outcome.tables} tables in {seconds:.1f} s, {outcome.layer_seconds:.1f} s of it in "
-        f"the layers; {outcome.checks} checks, {len(outcome.warnings)} warnings"
+        f"built {_counted(outcome.tables, 'table')} in {seconds:.1f} s, "
+        f"{outcome.layer_seconds:.1f} s of it in the layers; {_counted(outcome.checks, 'check')}, "
+        f"{_counted(len(outcome.warnings), 'warning')}"
     )
 
 
@@ -460,6 +461,10 @@ def vacuum(
 def _say(text: str) -> None:
     """Progress, warnings and errors: stderr."""
     typer.echo(text, err=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _platform() -> Platform:

@@ -92,7 +92,7 @@ def run_build(
         if source is not None and platform.settings.source_url is None:
             _require_shop(platform, source)
         months = _months(platform, source, first, last)
-        say(f"building {len(tables)} tables, months {months}")
+        say(f"building {', '.join(names) or 'all tables'}, months {months}")
         with _told_plainly(platform.settings.dagster_home), _instance(platform) as instance:
             job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
             result = job.execute_in_process(
