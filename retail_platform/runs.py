@@ -16,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform import definitions
 from retail_platform.assets.layers import ERROR_KIND, asset_key
-from retail_platform.automation.event_log import PooledEventLogStorage
 from retail_platform.automation.schedules import range_tags
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.event_log import PooledEventLogStorage
 from retail_platform.platform import Platform
 from retail_platform.sources.database import Source
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
 
 from retail_platform.assets.layers import ERROR_KIND
 from retail_platform.errors import ConfigurationError, LakeError, RetailError, SourceError
+from retail_platform.event_log import PooledEventLogStorage
 from retail_platform.runs import CheckOutcome, Outcome, outcome_of, prepare_dagster_home
 
 
@@ -53,3 +55,31 @@ def test_what_failed_is_told_once() -> None:
     assert not outcome.success
     assert outcome.failures == (CheckOutcome("offices", "primary_key", "1 twice"),)
     assert outcome.error == "the audit failed\nmore"
+
+
+def test_the_event_log_still_replaces_what_dagster_has() -> None:
+    """It overrides parts that Dagster does not promise; a new version may call them otherwise."""
+    for name in ("_connect", "has_table", "dispose", "from_config_value"):
+        assert callable(getattr(SqliteEventLogStorage, name)), name
+    planned = "supports_partition_subset_in_asset_materialization_planned_events"
+    assert isinstance(vars(EventLogStorage)[planned], property)
+
+
+def test_events_are_written_and_read_again(tmp_path: Path) -> None:
+    prepare_dagster_home(tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert isinstance(instance.event_log_storage, PooledEventLogStorage)
+
+        @dg.asset
+        def offices() -> None: ...
+
+        run_id = dg.materialize([offices], instance=instance).run_id
+        assert instance.get_latest_materialization_event(dg.AssetKey("offices")) is not None
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        kinds = [
+            log.dagster_event.event_type_value
+            for log in instance.all_logs(run_id)
+            if log.dagster_event
+        ]
+        assert kinds[-1] == dg.DagsterEventType.RUN_SUCCESS.value
+        assert "ASSET_MATERIALIZATION" in kinds

@@ -292,15 +292,8 @@ def _check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
 def _check_results(
     contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
 ) -> Iterator[dg.AssetCheckResult]:
-    for key, result in _selected(contracts, results, selected):
-        yield dg.AssetCheckResult(
-            passed=result.passed,
-            asset_key=key.asset_key,
-            check_name=key.name,
-            severity=dg.AssetCheckSeverity[result.check.severity.name],
-            description=_finding(result),
-            metadata={"failing_rows": result.failing_rows},
-        )
+    for outcome in _outcomes(contracts, results, selected):
+        yield dg.AssetCheckResult(**outcome)
 
 
 def _unpublished_checks(
@@ -311,24 +304,24 @@ def _unpublished_checks(
     From an `AssetCheckResult` of a run of one month Dagster would make an evaluation of that
     month's last materialization, and show it as "not evaluated" if another month is younger.
     """
-    for key, result in _selected(contracts, results, selected):
-        yield dg.AssetCheckEvaluation(
-            passed=result.passed,
-            asset_key=key.asset_key,
-            check_name=key.name,
-            severity=dg.AssetCheckSeverity[result.check.severity.name],
-            description=_finding(result),
-            metadata={"failing_rows": result.failing_rows},
-        )
+    for outcome in _outcomes(contracts, results, selected):
+        yield dg.AssetCheckEvaluation(**outcome)
 
 
-def _selected(
+def _outcomes(
     contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
-) -> Iterator[tuple[dg.AssetCheckKey, CheckResult]]:
+) -> Iterator[dict[str, Any]]:
     for result in results:
         key = dg.AssetCheckKey(asset_key(contracts.table(result.table)), result.check.name)
         if key in selected:
-            yield key, result
+            yield {
+                "passed": result.passed,
+                "asset_key": key.asset_key,
+                "check_name": key.name,
+                "severity": dg.AssetCheckSeverity[result.check.severity.name],
+                "description": _finding(result),
+                "metadata": {"failing_rows": result.failing_rows},
+            }
 
 
 def _finding(result: CheckResult) -> str | None:

@@ -80,6 +80,6 @@ def _of_extraction(table: Table) -> dict[str, tuple[ColumnSource, ...]]:
         }
         if sources and projection.alias_or_name in table.column_names:
             traced[projection.alias_or_name] = tuple(sorted(sources))
-    if table.partition:
-        traced[table.partition.column] = traced[table.partition.date]
+    if table.partition and (day := traced.get(table.partition.date)):
+        traced[table.partition.column] = day
     return traced
