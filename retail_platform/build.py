@@ -385,11 +385,11 @@ class Builder:
             moving = [table for table in run.tables if before[table.name] != after[table.name]]
             if not moving or attempt == _SOURCE_TRIES:
                 break
-            moving += [table for table in run.tables if table.name == QUARANTINE]
             log.warning(
                 "the source changed while %s was read; reading again",
                 ", ".join(table.name for table in moving),
             )
+            moving += [table for table in run.tables if table.name == QUARANTINE]
             before = after
         moved = {table.name for table in moving}
         compared = [

@@ -73,9 +73,13 @@ def to_duckdb(sql: str) -> str:
     """The statement as DuckDB runs it.
 
     A CAST of the model stays strict: Spark's ANSI mode raises on a bad value, and so must DuckDB,
-    whereas sqlglot takes Spark's CAST for a lenient one.
+    whereas sqlglot takes Spark's CAST for a lenient one. Spark trims spaces, DuckDB by itself every
+    kind of white space.
     """
     tree = parse(sql)
+    for trim in tree.find_all(exp.Trim):
+        if trim.expression is None:
+            trim.set("expression", exp.Literal.string(" "))
     for cast in list(tree.find_all(exp.TryCast)):
         cast.replace(exp.Cast(this=cast.this, to=cast.to))
     return tree.sql(dialect="duckdb")

@@ -42,6 +42,11 @@ def test_a_cast_that_fails_raises_and_is_no_null(sql: str) -> None:
         duckdb.execute(to_duckdb(sql)).fetchall()
 
 
+def test_only_spaces_are_trimmed() -> None:
+    sql = to_duckdb("SELECT trim(a), trim(leading 'x' FROM a) FROM (VALUES ('  b\u00a0 ')) AS v(a)")
+    assert duckdb.execute(sql).fetchall() == [("b\u00a0", "  b\u00a0 ")]
+
+
 @pytest.mark.parametrize(
     ("sql", "condition"),
     [
