@@ -34,6 +34,9 @@ _TYPES = {
     "long": "BIGINT",
 }
 
+_SMALL_BYTES = 8 * 1024**2
+"""Monthly inputs, as stored, up to which one statement for all months is quicker than one for each."""
+
 
 @dataclass(frozen=True)
 class DuckDBEngine:
@@ -136,8 +139,8 @@ class _DuckDB:
                 self.show(table)
             self._require_types(output.contract)
             if output.contract.partition and any(f.month for read in inputs for f in read.files):
-                return self._write_each_month(output, inputs)
-            return self._write_at_once(output)
+                return tuple(self._write_by_month(output, inputs))
+            return tuple(self._write_at_once(output))
         except duckdb.Error as error:
             raise EngineError(f"{named(output.contract)} could not be built: {error}") from error
 
@@ -156,93 +159,108 @@ class _DuckDB:
         if wrong:
             raise EngineError(not_as_promised(table, wrong))
 
-    def _write_at_once(self, output: OutputTable) -> tuple[DataFile, ...]:
+    def _write_at_once(self, output: OutputTable) -> list[DataFile]:
         """Writes the model's rows in one statement: of a table that does not come by month."""
-        folder, select = _path(output.location), to_duckdb(output.contract.sql)
+        select = to_duckdb(output.contract.sql)
         if output.months is None or output.contract.partition is None:
-            copied = self._copy(output, select, folder / "part-0.parquet")
-            return tuple(DataFile(uri) for uri, _ in copied)
+            return self._copy(output, select)
         # The model does not know which months are asked for. A missing month is kept for the audit.
         month = f'"{output.contract.partition.column}"'
         asked = f"{month} BETWEEN DATE '{output.months.first}' AND DATE '{output.months.last}'"
-        copied = self._copy(
-            output,
-            f"SELECT * FROM ({select}) WHERE coalesce({asked}, true)",
-            folder,
-            f", PARTITION_BY ({month}), WRITE_PARTITION_COLUMNS true"
-            ", FILENAME_PATTERN 'part-{uuid}'",
-        )
-        return tuple(DataFile(uri, min(months, default=None)) for uri, months in copied)
+        return self._copy(output, f"SELECT * FROM ({select}) WHERE coalesce({asked}, true)", None)
 
-    def _write_each_month(
-        self, output: OutputTable, inputs: Sequence[InputTable]
-    ) -> tuple[DataFile, ...]:
-        """Writes month after month, a month a file, as many at a time as there are threads.
+    def _write_by_month(self, output: OutputTable, inputs: Sequence[InputTable]) -> list[DataFile]:
+        """Writes one month after the other, as many at a time as there are threads.
 
-        Memory is bounded by the months at hand, not by the table, and no month's rows have to be
-        kept apart from the others': 3M rows take half the memory of one partitioned statement, and
-        30M rows a seventh of its time, because nothing spills.
+        Memory is bounded by the months at hand, not by the table: 3M rows take half the memory of
+        one statement, and 30M rows a seventh of its time, because nothing spills.
         """
-        months = sorted({file.month for table in inputs for file in table.files if file.month})
+        batches = _batches(inputs)
         found = self.connection.execute("SELECT current_setting('threads')").fetchone()
-        workers = min(len(months), int(found[0]) if found else 1)
+        workers = min(len(batches), int(found[0]) if found else 1)
         idle: SimpleQueue[_DuckDB] = SimpleQueue()
         for number in range(workers):
-            # A catalog for each, because each sees another month under the same name.
+            # A catalog for each, because each sees other months under the same name.
             catalog = f'"{output.contract.name} {number}"'
             worker = _DuckDB(self.connection.cursor())
             worker.connection.execute(f"ATTACH ':memory:' AS {catalog}")
             worker.connection.execute(f"USE {catalog}")
             for table in inputs:
-                worker.show(table)
+                if not any(file.month for file in table.files):
+                    worker.show(table)
             idle.put(worker)
 
-        def write(month: date) -> list[DataFile]:
+        def write(months: frozenset[date]) -> list[DataFile]:
             worker = idle.get()
             try:
-                return worker._write_month(output, inputs, month)
+                return worker._write_months(output, inputs, months)
             finally:
                 idle.put(worker)
 
         with ThreadPoolExecutor(workers) as pool:
-            return tuple(file for files in pool.map(write, months) for file in files)
+            return [file for files in pool.map(write, batches) for file in files]
 
-    def _write_month(
-        self, output: OutputTable, inputs: Sequence[InputTable], month: date
+    def _write_months(
+        self, output: OutputTable, inputs: Sequence[InputTable], months: frozenset[date]
     ) -> list[DataFile]:
         for table in inputs:
             if any(file.month for file in table.files):
-                of_month = tuple(file for file in table.files if file.month == month)
-                self.show(replace(table, files=of_month))
-        target = _path(output.location) / f"{month}.parquet"
-        copied = self._copy(output, to_duckdb(output.contract.sql), target)
-        for _, months in copied:
-            if months != {month}:
-                raise EngineError(misplaced(output.contract, month, months))
-        return [DataFile(uri, month) for uri, _ in copied]
+                of_months = tuple(file for file in table.files if file.month in months)
+                self.show(replace(table, files=of_months))
+        name = f"{min(months)}.parquet" if len(months) == 1 else None
+        files = self._copy(output, to_duckdb(output.contract.sql), name)
+        if others := {file.month for file in files} - months:
+            raise EngineError(misplaced(output.contract, months, others))
+        return files
 
     def _copy(
-        self, output: OutputTable, select: str, target: Path, more: str = ""
-    ) -> list[tuple[str, set[date]]]:
-        """Writes the rows of `select`, none of them no file: its URI and the months of its rows."""
+        self, output: OutputTable, select: str, name: str | None = "part-0.parquet"
+    ) -> list[DataFile]:
+        """Writes the rows of `select`, none of them no file.
+
+        Args:
+            output: Where to, and by which field ids.
+            select: DuckDB's SQL.
+            name: Of the one file, which is quicker; None makes a file for each month.
+        """
+        folder, partition = _path(output.location), output.contract.partition
         field_ids = ", ".join(f'"{name}": {number}' for name, number in output.field_ids.items())
+        options = (
+            f"FORMAT parquet, COMPRESSION snappy, FIELD_IDS {{{field_ids}}}, RETURN_STATS true"
+        )
+        target = folder / name if name else folder
+        if partition and name is None:
+            options += (
+                f', PARTITION_BY ("{partition.column}"), WRITE_PARTITION_COLUMNS true'
+                ", OVERWRITE_OR_IGNORE true, FILENAME_PATTERN 'part-{uuid}'"
+            )
         files = self.connection.execute(
-            f"COPY ({select}) TO {_quote(target)} (FORMAT parquet, COMPRESSION snappy, "
-            f"FIELD_IDS {{{field_ids}}}, RETURN_STATS true{more})"
+            f"COPY ({select}) TO {_quote(target)} ({options})"
         ).fetchall()
         return [
-            (f"file://{path}", _months_in(output.contract, statistics))
+            DataFile(f"file://{path}", month)
             for path, rows, _, _, statistics, *_ in files
+            for month in _months_of(output.contract, statistics)
             if rows
         ]
 
 
-def _months_in(table: Table, statistics: Mapping[str, Mapping[str, str]]) -> set[date]:
-    """The months at both ends of a file, which in a file of one month are one."""
+def _batches(inputs: Sequence[InputTable]) -> list[frozenset[date]]:
+    """Which months are written by one statement: all of a small table, each of a large one."""
+    monthly = [file for table in inputs for file in table.files if file.month]
+    months = sorted({file.month for file in monthly if file.month})
+    if sum(_path(file.uri).stat().st_size for file in monthly) <= _SMALL_BYTES:
+        return [frozenset(months)]
+    return [frozenset([month]) for month in months]
+
+
+def _months_of(table: Table, statistics: Mapping[str, Mapping[str, str]]) -> set[date | None]:
+    """The months at both ends of a file, which in a file of one month are one; or no month."""
     if table.partition is None:
-        return set()
+        return {None}
     of_month = statistics[f'"{table.partition.column}"']
-    return {date.fromisoformat(of_month[end]) for end in ("min", "max") if end in of_month}
+    ends = [of_month.get(end) for end in ("min", "max")]
+    return {date.fromisoformat(end) if end else None for end in ends}
 
 
 def _path(uri: str) -> Path:

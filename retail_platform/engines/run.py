@@ -5,7 +5,7 @@ What differs is a `Backend`: how it shows data files as tables, answers SQL, and
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -88,12 +88,14 @@ def named(table: Table) -> str:
     return f"{qualified(table)} (sql/{table.sql_path})"
 
 
-def misplaced(table: Table, month: date, found: set[date]) -> str:
+def misplaced(table: Table, months: Iterable[date], others: Iterable[date | None]) -> str:
     """What is wrong with a model that gives other months than those of the rows it reads."""
-    others = ", ".join(f"{other:%Y-%m}" for other in sorted(found - {month}))
+    given = ", ".join(
+        f"{month:%Y-%m}" if month else "no month" for month in sorted(others, key=str)
+    )
     return (
-        f"{named(table)} gives rows of {others or 'no month'} from its inputs' rows of "
-        f"{month:%Y-%m}: let its month be theirs, or take its partition out of the contract"
+        f"{named(table)} gives rows of {given} from its inputs' rows of {min(months):%Y-%m} to "
+        f"{max(months):%Y-%m}: let its month be theirs, or take its partition out of the contract"
     )
 
 

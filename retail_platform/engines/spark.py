@@ -196,7 +196,7 @@ class _Spark:
         files = tuple(DataFile(uri, _month_of(uri)) for uri in self._files(output.location))
         found = {file.month for file in files if file.month}
         if monthly and not found <= monthly:
-            raise EngineError(misplaced(table, min(monthly), found - monthly))
+            raise EngineError(misplaced(table, monthly, found - monthly))
         return files
 
     def _frame(self, sql: str) -> "DataFrame":
