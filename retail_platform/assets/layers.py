@@ -23,8 +23,6 @@ SOURCE = "source"
 ERROR_KIND = "error_kind"
 """The metadata of a failed step that names the class of its error."""
 
-_OWNER = "team:data-platform"
-
 
 def asset_key(table: Table) -> dg.AssetKey:
     """`layer/name`."""
@@ -183,7 +181,6 @@ def _spec(
         group_name=table.layer,
         skippable=True,
         kinds={"sql", "iceberg"},
-        owners=[_OWNER],
         tags={"layer": table.layer, "grain": "month" if table.partition else "whole"},
         partitions_def=partitions if table.partition else None,
         code_version=sha256(repr(table).encode()).hexdigest()[:12],
@@ -193,7 +190,7 @@ def _spec(
         metadata={
             "dagster/table_name": f"{table.layer}.{table.name}",
             "dagster/uri": builder.lake.location(table),
-            "dagster/column_schema": _column_schema(contracts, table),
+            "dagster/column_schema": _column_schema(table, lineage),
             "dagster/column_lineage": lineage,
             "dagster/code_references": _code_references(table),
         },
@@ -222,14 +219,14 @@ def _description(table: Table) -> str:
     return f"{table.description}\n\nGrain: {table.grain}.{sql}"
 
 
-def _column_schema(contracts: Contracts, table: Table) -> dg.TableSchema:
-    lineage = _lineage(contracts, table).deps_by_column
+def _column_schema(table: Table, lineage: dg.TableColumnLineage) -> dg.TableSchema:
+    origins = lineage.deps_by_column
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
                 column.type,
-                column.description + _origin(lineage.get(column.name, ())),
+                column.description + _origin(origins.get(column.name, ())),
                 dg.TableColumnConstraints(
                     nullable=column.nullable, unique=table.primary_key == (column.name,)
                 ),

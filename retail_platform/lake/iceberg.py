@@ -15,12 +15,14 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update import (
     AddPartitionSpecUpdate,
     AddSchemaUpdate,
     SetCurrentSchemaUpdate,
     SetDefaultSpecUpdate,
+    TableUpdate,
 )
 from pyiceberg.table.update.snapshot import ExpireSnapshots, _OverwriteFiles
 from pyiceberg.typedef import Identifier
@@ -78,7 +80,7 @@ def overwrite(
         ValidationException, CommitFailedException: Another writer came first; load the table
             anew and try again.
     """
-    with iceberg.transaction() as transaction:
+    with _Transaction(iceberg) as transaction:
         if plan.changes:
             _set_schema(transaction, plan)
         metadata = transaction.table_metadata
@@ -142,6 +144,23 @@ def _set_schema(transaction: Transaction, plan: SchemaPlan) -> None:
                 SetDefaultSpecUpdate.model_validate({"spec-id": number}),
             )
         )
+
+
+class _Transaction(Transaction):
+    """A transaction that makes its metadata anew only after a change.
+
+    pyiceberg copies all of it, every snapshot included, each of the twenty times that a commit asks
+    for it, which takes longer than all the rest of a small commit.
+    """
+
+    _made: tuple[TableMetadata, tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        base, updates = self._table.metadata, self._updates
+        if self._made is None or self._made[0] is not base or self._made[1] is not updates:
+            self._made = (base, updates, super().table_metadata)
+        return self._made[2]
 
 
 class _Overwrite(_OverwriteFiles):
