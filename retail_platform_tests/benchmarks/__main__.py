@@ -1,6 +1,6 @@
 """`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
 
-`python -m retail_platform_tests.benchmarks classic extraction star big` chooses sections;
+`python -m retail_platform_tests.benchmarks classic extraction star spark big` chooses sections;
 without any, all but `big` (30M lines, some ten minutes) are run.
 """
 
@@ -20,7 +20,7 @@ from retail_platform.sources.sample.load import load
 from retail_platform_tests.servers import mariadb_server, postgres_home
 from retail_platform_tests.shop import Shop
 
-SECTIONS = ("classic", "extraction", "star", "big")
+SECTIONS = ("classic", "extraction", "star", "spark", "big")
 _TRIES = 3
 
 
@@ -127,6 +127,15 @@ def large(report: Report, sections: set[str], scale: float, label: str) -> Measu
             f"1/{full.seconds / months.seconds:.1f}",
             "<= 1/5",
         )
+        if "spark" in sections:
+            bare, spark = piece("bare_spark_star", home), piece("our_spark_star", home)
+            report.row(
+                f"star schema of {label} on Spark",
+                f"{spark.seconds:.1f} s",
+                f"{bare.seconds:.1f} s (bare spark.sql)",
+                f"{spark.seconds / bare.seconds:.2f} x",
+                "<= 1.6 x",
+            )
         if scale < 5000:
             dagster = piece("star_by_dagster", home, tries=1)
             report.row("Dagster beyond the star's step", f"{dagster.seconds:.2f} s", "-", "-", "-")
@@ -141,7 +150,7 @@ def main() -> None:
     report = Report()
     if "classic" in sections:
         classic(report)
-    if sections & {"extraction", "star", "big"}:
+    if sections & {"extraction", "star", "spark", "big"}:
         small = large(report, sections, 1000, "3M")
         if "big" in sections:
             big = large(report, set(), 10_000, "30M")
