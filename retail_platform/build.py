@@ -282,8 +282,10 @@ class Builder:
             return set()
         files = self.lake.files(table.name)
         if any(file.month is None for file in files):
-            inputs = self.contracts.inputs(table) if table.layer != "raw" else {table.name}
-            return {month for name in inputs for month in self.lake.months(name)}
+            # Stored as a whole so far: its months are those of what it is made from, or beside.
+            beside = {other.name for other in self.contracts.layer("raw") if other.partition}
+            made_from = self.contracts.inputs(table) if table.layer != "raw" else beside
+            return {month for name in made_from for month in self.lake.months(name)}
         return {file.month for file in files if file.month}
 
     def _version(self, name: str) -> Version:

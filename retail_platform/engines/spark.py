@@ -22,7 +22,7 @@ from retail_platform.engines.protocol import (
     TableResult,
 )
 from retail_platform.engines.run import audit_tables, misplaced, named, not_as_promised, run
-from retail_platform.errors import EngineError
+from retail_platform.errors import EngineError, RetailError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -105,6 +105,8 @@ class SparkEngine:
         backend = _Spark(session, {qualified(table): table.name for table in contracts})
         try:
             yield backend
+        except RetailError:
+            raise
         except Exception as error:
             raise _told_plainly(error) from error
         finally:
@@ -164,6 +166,8 @@ class _Spark:
             self.show(table)
         try:
             return self._write(output, inputs)
+        except RetailError:
+            raise
         except Exception as error:
             reason = _told_plainly(error)
             raise EngineError(f"{named(output.contract)} could not be built: {reason}") from error

@@ -65,6 +65,8 @@ def another_user(home: Path, packages: Path | None = None) -> Iterator[User]:
         text=True,
         env=os.environ | ({"PYTHONPATH": str(packages)} if packages else {}),
         start_new_session=True,
+        # A test run in the background of a shell ignores Ctrl-C, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         try:
@@ -184,7 +186,7 @@ class TestSharing:
             with embedded_postgres(home) as postgres:
                 write_one_row(postgres)
                 os.killpg(starter.process.pid, signal.SIGINT)
-                starter.process.wait()
+                starter.process.wait(60)
                 assert rows(postgres) == [(42,)]
         assert server_pid(home) is None
 
