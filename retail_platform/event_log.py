@@ -26,6 +26,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Takes what Dagster reads from `dagster.yaml`."""
         self._engines: OrderedDict[str, sa.Engine] = OrderedDict()
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -42,8 +43,13 @@ class PooledEventLogStorage(SqliteEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table of that name."""
-        # Asked while the lock of a connection is held, hence not through `index_connection`.
-        return sa.inspect(self._engine(INDEX_SHARD_NAME)).has_table(table_name)
+        # Asked with every event, and no table ever goes away. The lock of a connection is held
+        # meanwhile, hence not through `index_connection`.
+        if table_name not in self._tables:
+            if not sa.inspect(self._engine(INDEX_SHARD_NAME)).has_table(table_name):
+                return False
+            self._tables.add(table_name)
+        return True
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:

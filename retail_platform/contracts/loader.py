@@ -132,7 +132,7 @@ def load_contracts(folder: Path | None = None) -> Contracts:
 def _read_layer(root: Path, layer: str) -> Iterator[Table]:
     path = root / layer / "schema.yml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"sql/{layer}/schema.yml cannot be read: {error}") from error
     where = f"sql/{layer}/schema.yml"
