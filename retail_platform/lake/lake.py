@@ -153,7 +153,7 @@ class Lake:
         except OSError as error:
             raise LakeError(
                 f"{table.name} cannot be read: {error}; a lake works only where it was built: "
-                f"move it back to its folder, or build again into an empty one than {self.folder}"
+                "move it back to its folder, or build again in an empty one"
             ) from error
 
     # Reading
@@ -361,14 +361,14 @@ class Lake:
         folder = (self.folder / table.layer / table.name).resolve()
         if not folder.exists():
             return Vacuumed(0, 0, 0)
-        forgotten = forget_snapshots(iceberg, forget_before) if iceberg else 0
         # Compared as the disk has them: a home has many spellings, and a link is one of them.
-        named = _named_files(iceberg) if iceberg else set()
-        if iceberg and not any(path.is_relative_to(folder) for path in named):
+        if iceberg and local_path(iceberg.location()).resolve() != folder:
             raise LakeError(
                 f"the files of {table.name} are not in {folder} but at {iceberg.location()}: "
                 "nothing of it was deleted; vacuum from where the lake was built"
             )
+        forgotten = forget_snapshots(iceberg, forget_before) if iceberg else 0
+        named = _named_files(iceberg) if iceberg else set()
         old = [
             (path, path.stat())
             for path in sorted(folder.rglob("*"))
