@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +10,8 @@ import pytest
 from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
 
 from retail_platform.assets.layers import ERROR_KIND
+from retail_platform.automation.schedules import range_tags
+from retail_platform.contracts.months import MonthRange
 from retail_platform.errors import ConfigurationError, LakeError, RetailError, SourceError
 from retail_platform.event_log import PooledEventLogStorage
 from retail_platform.runs import CheckOutcome, Outcome, outcome_of, prepare_dagster_home
@@ -59,7 +62,7 @@ def test_what_failed_is_told_once() -> None:
 
 def test_the_event_log_still_replaces_what_dagster_has() -> None:
     """It overrides parts that Dagster does not promise; a new version may call them otherwise."""
-    for name in ("_connect", "has_table", "dispose", "from_config_value"):
+    for name in ("_connect", "has_table", "store_event", "dispose", "from_config_value"):
         assert callable(getattr(SqliteEventLogStorage, name)), name
     planned = "supports_partition_subset_in_asset_materialization_planned_events"
     assert isinstance(vars(EventLogStorage)[planned], property)
@@ -83,3 +86,26 @@ def test_events_are_written_and_read_again(tmp_path: Path) -> None:
         ]
         assert kinds[-1] == dg.DagsterEventType.RUN_SUCCESS.value
         assert "ASSET_MATERIALIZATION" in kinds
+
+
+def test_a_check_of_a_table_is_planned_once_for_all_months_of_a_run(tmp_path: Path) -> None:
+    prepare_dagster_home(tmp_path)
+    key = dg.AssetCheckKey(dg.AssetKey("orders"), "grain")
+
+    @dg.asset(
+        partitions_def=dg.MonthlyPartitionsDefinition(start_date="2005-01-01"),
+        check_specs=[dg.AssetCheckSpec(key.name, asset="orders")],
+    )
+    def orders() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    job = dg.Definitions(assets=[orders], jobs=[dg.define_asset_job("monthly", "orders")])
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        months = MonthRange(date(2005, 1, 1), date(2005, 4, 1))
+        assert (
+            job.resolve_job_def("monthly")
+            .execute_in_process(instance=instance, tags=range_tags(months))
+            .success
+        )
+        history = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+        assert [record.status.value for record in history] == ["SUCCEEDED"]
