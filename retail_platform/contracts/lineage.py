@@ -54,12 +54,21 @@ def _trace(
             reference.set("db", exp.to_identifier(contracts.table(reference.name).layer))
     qualified = qualify(tree, schema=dict(schema), dialect=MODEL_DIALECT)
     scope = build_scope(qualified)
+    # Neither copied nor trimmed to each column: nothing here reads the SQL of a node.
+    roots = lineage(
+        None,
+        qualified,
+        dict(schema),
+        dialect=MODEL_DIALECT,
+        scope=scope,
+        trim_selects=False,
+        copy=False,
+    )
     traced: dict[str, tuple[ColumnSource, ...]] = {}
     for column in table.column_names:
-        root = lineage(column, qualified, schema=dict(schema), dialect=MODEL_DIALECT, scope=scope)
         sources = {
             ColumnSource(node.source.name, node.name.rpartition(".")[2].strip('"`'))
-            for node in root.walk()
+            for node in roots[column].walk()
             if isinstance(node.source, exp.Table) and not node.downstream
         }
         if sources:
