@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from retail_platform.contracts.checks import CheckResult
-from retail_platform.contracts.loader import QUARANTINE, Contracts
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.loader import Contracts
+from retail_platform.contracts.model import QUARANTINE, Table
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from retail_platform.contracts.checks import READS_EVERY_COLUMN, CheckResult, check_of
-from retail_platform.contracts.loader import QUARANTINE, Contracts
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.loader import Contracts
+from retail_platform.contracts.model import QUARANTINE, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import Measures, SourceRead
 from retail_platform.errors import SourceError

@@ -11,8 +11,7 @@ from retail_platform.contracts.checks import (
     CheckResult,
     check_of,
 )
-from retail_platform.contracts.loader import QUARANTINE
-from retail_platform.contracts.model import Severity, Table
+from retail_platform.contracts.model import QUARANTINE, Severity, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import Measures, TableResult
 

@@ -49,6 +49,26 @@ def test_engines_know_no_catalog_and_no_source() -> None:
     assert offenders(engines, *forbidden, "pyiceberg") == []
 
 
+def reached(path: Path) -> set[str]:
+    """Every module that a file imports, directly or through modules of ours."""
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        for name in set(imports(waiting.pop())) - found:
+            found.add(name)
+            file = ROOT / Path(*name.split(".")).with_suffix(".py")
+            waiting += [file] if file.is_file() else []
+    return found
+
+
+def test_spark_needs_nothing_that_a_cluster_lacks() -> None:
+    """Glue brings Spark, Arrow and NumPy; no parser of SQL or YAML, and no pydantic."""
+    modules = reached(PACKAGE / "engines" / "spark.py")
+    assert "retail_platform.engines.audit" in modules
+    needed = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    assert needed == {"retail_platform", "pyspark", "py4j", "pyarrow", "numpy"}
+
+
 def test_lambda_inference_stands_alone() -> None:
     paths = modules(ROOT / "lambda_inference")
     assert paths

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from retail_platform.contracts.loader import QUARANTINE
-from retail_platform.contracts.model import Column, ForeignKey, Severity, Table
-from retail_platform.contracts.sql import row_condition
+from retail_platform.contracts.model import QUARANTINE, Column, ForeignKey, Severity, Table
 
 RECONCILES = "reconciles"
 """The name of the check that compares a table's measures with those of what it was made from."""
@@ -138,7 +136,7 @@ def _checks(table: Table) -> Iterator[Check]:
             rule.description,
             rule.severity,
             offenders=rule.sql,
-            condition=row_condition(rule.sql, qualified(table)),
+            condition=rule.condition,
         )
     if table.layer == "raw" and table.name != QUARANTINE:
         yield Check(READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN)

@@ -11,17 +11,21 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from retail_platform.contracts.model import COLUMN_TYPES, Column, ForeignKey, Rule, Table
-from retail_platform.contracts.sql import referenced_tables
+from retail_platform.contracts.model import (
+    COLUMN_TYPES,
+    QUARANTINE,
+    Column,
+    ForeignKey,
+    Rule,
+    Table,
+)
+from retail_platform.contracts.sql import referenced_tables, row_condition
 from retail_platform.errors import ConfigurationError
 
 LAYERS = ("raw", "star")
 """In the order in which they are built."""
 
 _DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),\s*\d{1,2}\)")
-
-QUARANTINE = "quarantine"
-"""The one table without SQL: the rows of monthly source tables that have no usable month."""
 
 
 def sql_folder() -> Path:
@@ -154,36 +158,52 @@ def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
         sql = "" if name == QUARANTINE else (root / sql_path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{where}: sql/{sql_path} cannot be read: {error}") from error
-    written = _fields(where, entry, Table)
+    written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path")
     keys = written.get("foreign_keys", [])
     contract = {
         **written,
         "layer": layer,
         "name": name,
         "columns": _named(f"{where}, columns", written.get("columns", {}), Column),
-        "rules": _named(f"{where}, rules", written.get("rules", {}), Rule),
+        "rules": _named(f"{where}, rules", written.get("rules", {}), Rule, "condition"),
         "foreign_keys": [_fields(f"{where}, foreign_keys", key, ForeignKey) for key in keys],
         "sql": sql,
         "sql_path": sql_path,
     }
     try:
-        return TypeAdapter(Table).validate_python(contract)
+        table = TypeAdapter(Table).validate_python(contract)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{where}: {place}: {first['msg']}") from error
+    rules = tuple(_with_condition(where, rule, f"{layer}.{name}") for rule in table.rules)
+    return replace(table, rules=rules)
 
 
-def _named(where: str, entries: object, of: type) -> list[dict[str, Any]]:
+def _with_condition(where: str, rule: Rule, table: str) -> Rule:
+    try:
+        return replace(rule, condition=row_condition(rule.sql, table))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}, rules.{rule.name}: {error}") from error
+
+
+def _named(where: str, entries: object, of: type, *derived: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, **_fields(f"{where}.{name}", entry, of)}
+        {"name": name, **_fields(f"{where}.{name}", entry, of, "name", *derived)}
         for name, entry in _mapping(where, entries).items()
     ]
 
 
-def _fields(where: str, entry: object, of: type) -> dict[str, Any]:
-    """An entry whose fields are those of `of`: a misspelt one would silently have no effect."""
-    known = [field.name for field in fields(of)]
+def _fields(where: str, entry: object, of: type, *derived: str) -> dict[str, Any]:
+    """An entry whose fields are those of `of`: another one would silently have no effect.
+
+    Args:
+        where: The place, for messages.
+        entry: What stands there.
+        of: The data class that it becomes.
+        derived: Fields of it that follow from something else.
+    """
+    known = [field.name for field in fields(of) if field.name not in derived]
     unknown = [str(name) for name in _mapping(where, entry) if name not in known]
     if unknown:
         raise ConfigurationError(

@@ -11,6 +11,10 @@ COLUMN_TYPES = ("int", "bigint", "double", "boolean", "string", "binary", "date"
 """The types of columns, beside `decimal(p,s)`."""
 
 
+QUARANTINE = "quarantine"
+"""The one table without SQL: the rows of monthly source tables that have no usable month."""
+
+
 class Severity(StrEnum):
     """What a failed check does: `error` stops publication, `warn` is only reported."""
 
@@ -53,12 +57,22 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Rule:
-    """A business rule: `sql` (Spark SQL, portable subset) returns the rows that offend it."""
+    """A business rule.
+
+    Attributes:
+        name: Unique within the table.
+        description: The rule in a sentence.
+        sql: Spark SQL, portable subset, that returns the rows that offend it.
+        severity: Whether a row that offends stops publication.
+        condition: Where one row shows whether it offends: the condition that is true of it then.
+            The loader takes it from `sql`, so that an engine needs no parser.
+    """
 
     name: str
     description: str
     sql: str
     severity: Severity = Severity.ERROR
+    condition: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retail_platform.contracts.loader import QUARANTINE
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import QUARANTINE, Table
 from retail_platform.engines.protocol import DataFile, OutputTable, RowReader, SourceRead
 
 _SPLIT_ROWS = 20_000

@@ -48,6 +48,15 @@ def test_a_table_is_what_its_two_files_say(tmp_path: Path) -> None:
     assert things.column("id").nullable
 
 
+def test_a_rule_on_single_rows_carries_its_condition(tmp_path: Path) -> None:
+    rules = """rules:
+      even: {description: d, sql: SELECT * FROM star.things WHERE id % 2 = 1}
+      few: {description: d, sql: SELECT count(*) FROM star.things HAVING count(*) > 9}
+    measures"""
+    even, few = load(tmp_path, GOOD.replace("measures", rules)).table("things").rules
+    assert (even.condition, few.condition) == ("id % 2 = 1", "")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -78,6 +87,21 @@ def test_a_table_is_what_its_two_files_say(tmp_path: Path) -> None:
             "measures",
             "rules: {r: {description: d, sql: SELECT 1, severity: fatal}}\n    measures",
             r"rules.0.severity: Input should be 'error' or 'warn'",
+        ),
+        (
+            "measures",
+            "rules: {r: {description: d, sql: SELECT 1, condition: id = 1}}\n    measures",
+            r"rules.r: unknown condition; known are .*sql",
+        ),
+        (
+            "measures",
+            "rules: {r: {description: d, sql: SELECT FROM WHERE}}\n    measures",
+            r"table things, rules.r: malformed SQL at line 1, column ",
+        ),
+        (
+            "measures",
+            "sql: SELECT 1\n    measures",
+            r"table things: unknown sql; known are .*columns",
         ),
         (
             "measures",

@@ -48,7 +48,14 @@ SALES = Table(
     primary_key=("number",),
     partition=MonthPartition("month", "day"),
     foreign_keys=(ForeignKey(("shop",), "shops", ("shop",)),),
-    rules=(Rule("no_thirteen", "13 is never sold", "SELECT * FROM star.sales WHERE number = 13"),),
+    rules=(
+        Rule(
+            "no_thirteen",
+            "13 is never sold",
+            "SELECT * FROM star.sales WHERE number = 13",
+            condition="number = 13",
+        ),
+    ),
     measures={"rows": "count(*)", "amount": "sum(amount)"},
 )
 GOOD = "(1, 1.50, 'cash', 'a', DATE '2005-01-31'), (2, 2.25, NULL, NULL, DATE '2005-02-28')"
