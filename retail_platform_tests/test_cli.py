@@ -349,14 +349,22 @@ def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
     assert f"Example: retail {command}" in Shop(tmp_path).done(command, "--help")
 
 
-def test_spark_builds_what_duckdb_built(embedded: Shop) -> None:
+def test_the_demo_on_spark_shows_what_it_shows_on_duckdb(embedded: Shop) -> None:
     """Through dagster-pyspark, with nothing on the terminal that is not ours."""
-    dates = "SELECT * FROM dim_dates ORDER BY date"
-    before = embedded.done("query", dates, "--format", "csv")
-    on_spark = replace(embedded, settings={"RETAIL_ENGINE": "spark"})
-    result = on_spark.run("build", "dim_dates")
+    shown = embedded.done("demo")
+    reports = embedded.done("report")
+    before = newest(embedded, "fact_orders")
+    result = replace(embedded, settings={"RETAIL_ENGINE": "spark"}).run("demo")
     assert result.returncode == 0, result.stderr
-    assert [line.split()[0] for line in result.stderr.splitlines()] == ["building", "built"]
-    assert embedded.done("query", dates, "--format", "csv") == before
-    (newest, *_) = embedded.records("history", "dim_dates")
-    assert newest["rows"] == str(len(before.splitlines()) - 1)
+    told = [line.split()[0] for line in result.stderr.splitlines()]
+    assert told == ["building", "built", "Next:"]
+    assert result.stdout == shown
+    assert embedded.done("report") == reports
+    after = newest(embedded, "fact_orders")
+    assert after["snapshot_id"] != before["snapshot_id"]
+    assert after["rows"] == before["rows"]
+
+
+def newest(shop: Shop, table: str) -> dict[str, str]:
+    """The version of a table that is published."""
+    return shop.records("history", table)[0]
