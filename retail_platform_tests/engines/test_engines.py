@@ -207,6 +207,30 @@ def copy_of_sales(folder: Path, sql: str) -> OutputTable:
     return OutputTable(copied, f"file://{folder}/copied", FIELD_IDS, YEAR, inputs)
 
 
+def test_duckdb_takes_one_month_after_the_other_of_a_large_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that looks at other months has no meaning, and here it shows."""
+    monkeypatch.setattr("retail_platform.engines.duckdb._SMALL_BYTES", 0)
+    sql = (
+        "SELECT number, cast(count(*) OVER () AS decimal(20,2)) AS amount, kind, shop, day, month"
+        " FROM star.sales"
+    )
+    (result,) = DuckDBEngine("500MB", tmp_path).run(RunRequest((copy_of_sales(tmp_path, sql),)))
+    assert [file.month for file in result.files] == [date(2005, m, 1) for m in (1, 2, 3)]
+    assert {row["amount"] for row in read_rows(result.files)} == {Decimal("1.00")}
+
+
+def test_duckdb_refuses_another_month_in_each_of_a_large_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retail_platform.engines.duckdb._SMALL_BYTES", 0)
+    later = "cast(add_months(month, 1) AS date) AS month"
+    sql = f"SELECT number, amount, kind, shop, day, {later} FROM star.sales"
+    with pytest.raises(EngineError, match=r"star/copied.sql.*gives rows of 2005-0\d from "):
+        DuckDBEngine("500MB", tmp_path).run(RunRequest((copy_of_sales(tmp_path, sql),)))
+
+
 def test_a_month_that_is_not_that_of_its_inputs_is_refused(engine: Engine, tmp_path: Path) -> None:
     later = "cast(add_months(month, 1) AS date) AS month"
     sql = f"SELECT number, amount, kind, shop, day, {later} FROM star.sales"
