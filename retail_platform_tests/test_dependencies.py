@@ -22,6 +22,15 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+            yield from (
+                name for a in node.names if source_of(name := f"{node.module}.{a.name}").exists()
+            )
+
+
+def source_of(module: str) -> Path:
+    """Where a module of ours stands; no such file for what is no module, or not ours."""
+    path = ROOT / Path(*module.split("."))
+    return path if path.is_dir() else path.with_suffix(".py")
 
 
 def offenders(paths: list[Path], *forbidden: str) -> list[str]:
@@ -56,8 +65,7 @@ def reached(path: Path) -> set[str]:
     while waiting:
         for name in set(imports(waiting.pop())) - found:
             found.add(name)
-            file = ROOT / Path(*name.split(".")).with_suffix(".py")
-            waiting += [file] if file.is_file() else []
+            waiting += [file] if (file := source_of(name)).is_file() else []
     return found
 
 
@@ -116,3 +124,10 @@ def test_the_guard_sees_an_import(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("def f():\n    from dagster import asset\n", encoding="utf-8")
     assert list(imports(bad)) == ["dagster"]
+
+
+def test_the_guard_sees_a_module_that_its_package_is_asked_for(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("from retail_platform.contracts import loader, LAYERS\n", encoding="utf-8")
+    assert list(imports(bad)) == ["retail_platform.contracts", "retail_platform.contracts.loader"]
+    assert "yaml" in reached(bad)
