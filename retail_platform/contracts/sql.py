@@ -39,7 +39,6 @@ def referenced_tables(sql: str) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=512)
 def row_condition(sql: str, table: str) -> str:
     """The condition of a rule that looks at single rows, so that many rules cost one scan.
 
