@@ -351,18 +351,22 @@ def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
 
 def test_the_demo_on_spark_shows_what_it_shows_on_duckdb(embedded: Shop) -> None:
     """Through dagster-pyspark, with nothing on the terminal that is not ours."""
+    dates = "SELECT * FROM dim_dates ORDER BY date"
     shown = embedded.done("demo")
     reports = embedded.done("report")
-    before = newest(embedded, "fact_orders")
+    before = embedded.done("query", dates, "--format", "csv")
+    fact_before = newest(embedded, "fact_orders")
     result = replace(embedded, settings={"RETAIL_ENGINE": "spark"}).run("demo")
     assert result.returncode == 0, result.stderr
     told = [line.split()[0] for line in result.stderr.splitlines()]
     assert told == ["building", "built", "Next:"]
     assert result.stdout == shown
     assert embedded.done("report") == reports
-    after = newest(embedded, "fact_orders")
-    assert after["snapshot_id"] != before["snapshot_id"]
-    assert after["rows"] == before["rows"]
+    assert embedded.done("query", dates, "--format", "csv") == before
+    assert newest(embedded, "dim_dates")["rows"] == str(len(before.splitlines()) - 1)
+    fact = newest(embedded, "fact_orders")
+    assert fact["snapshot_id"] != fact_before["snapshot_id"]
+    assert fact["rows"] == fact_before["rows"]
 
 
 def newest(shop: Shop, table: str) -> dict[str, str]:
