@@ -19,6 +19,7 @@ from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.sources.database import open_source
 
 if TYPE_CHECKING:
+    from retail_platform.build import Built
     from retail_platform.platform import Platform
 
 Piece = Callable[[Path, str], float]
@@ -155,19 +156,14 @@ def our_star(home: Path, _: str) -> float:
     platform = platform_of(home)
     months = months_of(platform)
     # What an earlier try has published would only be replaced; the first version costs no less.
-    return timed(lambda: platform.builder.build_models(platform.contracts.layer("star"), months))
+    return timed(lambda: _build_star(platform, months))
 
 
 def nightly_star(home: Path, _: str) -> float:
     """The last two months of the star schema, all dimensions included."""
     platform = platform_of(home)
-    last = months_of(platform).last
-    first = month_start(last - timedelta(days=1))
-    return timed(
-        lambda: platform.builder.build_models(
-            platform.contracts.layer("star"), MonthRange(first, last)
-        )
-    )
+    months = _last_two(platform)
+    return timed(lambda: _build_star(platform, months))
 
 
 def star_engine(home: Path, _: str) -> float:
@@ -179,13 +175,21 @@ def star_engine(home: Path, _: str) -> float:
 def nightly_engine(home: Path, _: str) -> float:
     """The same of its last two months."""
     platform = platform_of(home)
-    last = months_of(platform).last
-    return _engine_seconds(platform, MonthRange(month_start(last - timedelta(days=1)), last))
+    return _engine_seconds(platform, _last_two(platform))
 
 
 def _engine_seconds(platform: "Platform", months: MonthRange) -> float:
-    built = platform.builder.build_models(platform.contracts.layer("star"), months)
-    return sum(table.result.seconds for table in built)
+    return sum(table.result.seconds for table in _build_star(platform, months))
+
+
+def _build_star(platform: "Platform", months: MonthRange) -> "list[Built]":
+    return platform.builder.build_models(platform.contracts.layer("star"), months)
+
+
+def _last_two(platform: "Platform") -> MonthRange:
+    """The months that a nightly run refreshes."""
+    last = months_of(platform).last
+    return MonthRange(month_start(last - timedelta(days=1)), last)
 
 
 def _on_spark(home: Path) -> "Platform":
@@ -235,7 +239,7 @@ def our_spark_star(home: Path, _: str) -> float:
     """Run, checks and commit of the star schema on Spark, in a session that has started."""
     platform = _on_spark(home)
     months = months_of(platform)
-    return timed(lambda: platform.builder.build_models(platform.contracts.layer("star"), months))
+    return timed(lambda: _build_star(platform, months))
 
 
 def star_by_dagster(home: Path, _: str) -> float:
