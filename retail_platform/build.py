@@ -17,6 +17,7 @@ from retail_platform.contracts.model import QUARANTINE, Table
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (
+    Audit,
     DataFile,
     Engine,
     InputTable,
@@ -203,7 +204,7 @@ class Builder:
                 _audit(read.results)
                 return self._publish(run, read.results, read)
 
-    def audit(self, tables: Sequence[Table]) -> list[TableResult]:
+    def audit(self, tables: Sequence[Table]) -> list[Audit]:
         """Checks the published versions of tables again, from their files, and builds nothing.
 
         Raw tables are compared with the source's totals as of their last extraction, every other
@@ -342,7 +343,7 @@ class Builder:
         if version is None:
             return InputTable(table, ())
         files = self.lake.files(table.name, months, version.snapshot_id)
-        return InputTable(table, files, self.lake.plan(table).fresh)
+        return InputTable(table, files, self.lake.plan(table).fresh, version.snapshot_id)
 
     def _retained(self, run: _Run, table: Table) -> tuple[DataFile, ...]:
         replaced = run.replaced[table.name]
@@ -468,9 +469,7 @@ class Builder:
         )
         return replace(result, checks=(*result.checks, *checks))
 
-    def _reconciled_version(
-        self, versions: Mapping[str, Version], result: TableResult
-    ) -> TableResult:
+    def _reconciled_version(self, versions: Mapping[str, Version], result: Audit) -> Audit:
         table, stored = self.contracts.table(result.table), self.stored_months
         version = versions[result.table]
         checks: list[CheckResult] = []

@@ -10,6 +10,7 @@ import pytest
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.platform import Platform
 from retail_platform.settings import Settings
+from retail_platform_tests import aws as aws_services
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
@@ -47,6 +48,20 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
     session = Platform(settings).spark_session()
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    """AWS's services on a loopback port."""
+    with aws_services.moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, emptied, for the clients of this process."""
+    aws_services.use(monkeypatch, aws_url)
+    return aws_url
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ offends is it looked for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
 from retail_platform.contracts.checks import Check, CheckResult, checks_of, qualified
 from retail_platform.contracts.model import ForeignKey, Table
-from retail_platform.engines.protocol import Measures
+from retail_platform.engines.protocol import Audit
 
 _EXAMPLES = 5
 _PRIMARY_KEY = "primary_key"  # the check that has a shortcut
@@ -28,21 +27,6 @@ class Sql(Protocol):
         """Whether it is certain, and cheaply known, that no two rows have the same primary key."""
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What was found of a table.
-
-    Attributes:
-        row_count: Its rows.
-        measures: The contract's measures by month.
-        checks: Outcomes of the contract's checks that look at the table.
-    """
-
-    row_count: int
-    measures: Measures
-    checks: tuple[CheckResult, ...]
-
-
 def audit(sql: Sql, table: Table) -> Audit:
     """Checks and measures the rows that `sql` shows as `table`."""
     checks = [check for check in checks_of(table) if check.offenders]
@@ -53,6 +37,7 @@ def audit(sql: Sql, table: Table) -> Audit:
         for number, check in enumerate(counted)
     }
     return Audit(
+        table=table.name,
         row_count=sum(month["n"] for month in months),
         measures={
             # A missing month fails the audit, which shall say so rather than stumble over it here.

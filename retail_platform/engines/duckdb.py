@@ -16,6 +16,7 @@ from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.sql import to_duckdb
 from retail_platform.engines.protocol import (
+    Audit,
     DataFile,
     InputTable,
     OutputTable,
@@ -55,10 +56,8 @@ class DuckDBEngine:
         with self._backend() as backend:
             return run(backend, request, source)
 
-    def audit(
-        self, tables: Sequence[InputTable], references: Sequence[InputTable]
-    ) -> list[TableResult]:
-        """See `engines.protocol.Engine.audit`."""
+    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
+        """See `engines.protocol.Auditor.audit`."""
         with self._backend() as backend:
             return audit_tables(backend, tables, references)
 

@@ -44,11 +44,13 @@ class InputTable:
         files: The data files of one snapshot, or of some of its months.
         absent: Columns that the contract has gained, or holds in another type, since the files
             were written: read as NULL, as Iceberg has it.
+        snapshot_id: The published snapshot that the files are of, for who reads by the catalog.
     """
 
     contract: Table
     files: tuple[DataFile, ...]
     absent: frozenset[str] = frozenset()
+    snapshot_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,36 @@ class RowReader(Protocol):
         """
 
 
-class Engine(Protocol):
+@dataclass(frozen=True)
+class Audit:
+    """What was found of a table.
+
+    Attributes:
+        table: Its name.
+        row_count: Its rows.
+        measures: The contract's measures by month.
+        checks: Outcomes of the contract's checks that look at the table.
+    """
+
+    table: str
+    row_count: int
+    measures: Measures
+    checks: tuple[CheckResult, ...]
+
+
+class Auditor(Protocol):
+    """Checks tables that are published."""
+
+    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
+        """Runs the checks of all `tables` on their rows and writes nothing.
+
+        Args:
+            tables: What to check.
+            references: Other tables that the checks compare with.
+        """
+
+
+class Engine(Auditor, Protocol):
     """Runs SQL over data files."""
 
     def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
@@ -157,14 +188,4 @@ class Engine(Protocol):
         Raises:
             SourceError: The source could not be read.
             EngineError: A model failed.
-        """
-
-    def audit(
-        self, tables: Sequence[InputTable], references: Sequence[InputTable]
-    ) -> list[TableResult]:
-        """Runs the checks of all `tables` on their files and writes nothing.
-
-        Args:
-            tables: What to check.
-            references: Other tables that the checks compare with.
         """

@@ -15,6 +15,7 @@ from retail_platform.contracts.model import Table
 from retail_platform.engines.audit import Sql, audit
 from retail_platform.engines.extraction import extract
 from retail_platform.engines.protocol import (
+    Audit,
     DataFile,
     InputTable,
     OutputTable,
@@ -76,11 +77,11 @@ def run(backend: Backend, request: RunRequest, source: RowReader | None) -> list
 
 def audit_tables(
     backend: Backend, tables: Sequence[InputTable], references: Sequence[InputTable]
-) -> list[TableResult]:
-    """Audits tables and writes nothing; see `engines.protocol.Engine.audit`."""
+) -> list[Audit]:
+    """Audits tables and writes nothing; see `engines.protocol.Auditor.audit`."""
     for table in (*tables, *references):
         backend.show(table)
-    return [_audit(backend, table, 0.0) for table in tables]
+    return [audit(backend, table.contract) for table in tables]
 
 
 def named(table: Table) -> str:
@@ -138,21 +139,18 @@ def _inputs(output: OutputTable, written: Mapping[str, _Written]) -> list[InputT
 
 def _audit_written(backend: Backend, written: _Written) -> TableResult:
     """Audits the new rows alone; other tables' checks see the whole new version."""
-    backend.show(written.fresh)
-    result = _audit(backend, written.fresh, written.seconds)
-    backend.show(written.whole)
-    return result
-
-
-def _audit(backend: Backend, table: InputTable, seconds: float) -> TableResult:
     started = time.perf_counter()
+    table = written.fresh
+    backend.show(table)
     found = audit(backend, table.contract)
-    return TableResult(
-        table=table.contract.name,
+    result = TableResult(
+        table=found.table,
         files=table.files,
         row_count=found.row_count,
         byte_count=backend.byte_count(table.files),
-        seconds=seconds + time.perf_counter() - started,
+        seconds=written.seconds + time.perf_counter() - started,
         measures=found.measures,
         checks=found.checks,
     )
+    backend.show(written.whole)
+    return result

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.engines.protocol import (
+    Audit,
     DataFile,
     InputTable,
     OutputTable,
@@ -90,10 +91,8 @@ class SparkEngine:
         with self._backend(contracts) as backend:
             return run(backend, request, source)
 
-    def audit(
-        self, tables: Sequence[InputTable], references: Sequence[InputTable]
-    ) -> list[TableResult]:
-        """See `engines.protocol.Engine.audit`."""
+    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
+        """See `engines.protocol.Auditor.audit`."""
         with self._backend([table.contract for table in (*tables, *references)]) as backend:
             return audit_tables(backend, tables, references)
 

@@ -1,0 +1,119 @@
+"""Clients of AWS, and what their errors mean for who runs the platform. No Dagster here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+
+from retail_platform.errors import ConfigurationError, LakeError, RetailError
+
+_RETRIES = Config(
+    retries={"mode": "standard", "max_attempts": 10},  # throttling and broken connections
+    connect_timeout=10,
+)
+
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_UNKNOWN_KEYS = {
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled"}
+_MISSING = {
+    "EntityNotFoundException",
+    "NoSuchBucket",
+    "ResourceNotFoundException",
+    "404",
+    "NoSuchKey",
+}
+
+
+def client(service: str) -> Any:
+    """A client of an AWS service that retries what is worth retrying.
+
+    Credentials and region come from where every AWS tool looks for them.
+
+    Raises:
+        ConfigurationError: There is no region.
+    """
+    with aws_errors(f"using {service}"):
+        return boto3.client(service, config=_RETRIES)
+
+
+def region() -> str:
+    """The region in use.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    with aws_errors("looking for the region"):
+        name: str | None = boto3.Session().region_name
+        if name is None:
+            raise NoRegionError
+        return name
+
+
+@contextmanager
+def aws_errors(doing: str, missing: str = "create it") -> Iterator[None]:
+    """Turns errors of AWS into ours.
+
+    Args:
+        doing: What is being done, such as `reading the secret shop`, for the message.
+        missing: What to do where the thing that is asked for does not exist.
+
+    Raises:
+        ConfigurationError: A setting, region, credential, permission or resource is missing.
+        LakeError: AWS does not answer, or fails by itself.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise told(error, doing, missing) from error
+
+
+def told(error: Exception, doing: str, missing: str = "create it") -> RetailError:
+    """An error of AWS in our words; see `aws_errors`."""
+    if isinstance(error, NoRegionError):
+        return ConfigurationError(
+            f"{doing}: no AWS region is set: set AWS_DEFAULT_REGION, or region in ~/.aws/config"
+        )
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+        return ConfigurationError(
+            f"{doing}: there are no AWS credentials ({error}): run `aws configure` or "
+            "`aws sso login`, set AWS_PROFILE, or give this machine a role"
+        )
+    if isinstance(error, TokenRetrievalError) or code_of(error) in _EXPIRED:
+        return ConfigurationError(f"{doing}: the AWS credentials have expired: log in again")
+    if code_of(error) in _UNKNOWN_KEYS:
+        return ConfigurationError(
+            f"{doing}: AWS does not know these credentials ({code_of(error)}): run `aws configure` "
+            "or `aws sso login`, or correct AWS_PROFILE"
+        )
+    if code_of(error) in _FORBIDDEN:
+        return ConfigurationError(
+            f"{doing}: AWS forbids it ({error}): grant the permission to the role or user that "
+            "runs this"
+        )
+    if code_of(error) in _MISSING:
+        return ConfigurationError(f"{doing}: there is no such thing ({error}): {missing}")
+    if isinstance(error, ConnectionError):
+        return LakeError(f"{doing}: AWS cannot be reached ({error}): check the network and region")
+    return LakeError(f"{doing}: {error}")
+
+
+def code_of(error: Exception) -> str:
+    """The code of an error that a service answered with; empty for another."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
