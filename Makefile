@@ -1,12 +1,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test setup lint dev bench lock
+.PHONY: demo test setup lint dev bench lock glue-bundle
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
-test: setup  ## All tests, with coverage; starts a MariaDB and a PostgreSQL of its own
+test: setup .venv-glue/installed  ## All tests, with coverage; starts a MariaDB and a PostgreSQL of its own
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
@@ -18,6 +18,17 @@ setup: .venv/installed  ## .venv with every extra, from the hashed lock
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# What Glue 5.1 has, for the tests that run the bundle.
+GLUE_LIBRARIES := retail_platform_tests/glue/requirements.lock
+
+.venv-glue/installed: $(GLUE_LIBRARIES)
+	$(PYTHON) -m venv .venv-glue
+	.venv-glue/bin/python -m pip install --quiet --no-deps --require-hashes -r $(GLUE_LIBRARIES)
+	@touch $@
+
+glue-bundle: setup  ## What AWS Glue runs, in dist/glue
+	$(BIN)/python -m retail_platform.glue.bundle dist/glue
 
 lint: setup  ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -33,3 +44,5 @@ bench: setup  ## Speed and size, each beside a bare reference
 lock:  ## Resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --all-extras \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-annotate \
+		--no-header retail_platform_tests/glue/requirements.in --output-file $(GLUE_LIBRARIES)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retail_platform.embedded.postgres import EmbeddedPostgres
+from retail_platform.glue.bundle import write_bundle
 from retail_platform.platform import Platform
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
+from retail_platform_tests.glue.stand_in import PYTHON, StandIn, serving
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
@@ -62,6 +64,24 @@ def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The same, emptied, for the clients of this process."""
     aws_services.use(monkeypatch, aws_url)
     return aws_url
+
+
+@pytest.fixture(scope="session")
+def glue_cluster(aws_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """The bundle and a cluster to run it on, with the libraries of Glue 5.1."""
+    if not PYTHON.exists():
+        pytest.skip("the libraries of Glue 5.1 are not there: `make test` installs .venv-glue")
+    folder = tmp_path_factory.mktemp("glue")
+    stand_in = StandIn(write_bundle(folder / "dist"), aws_url, folder)
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def glue(aws: str, glue_cluster: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """A Glue whose job runs are real."""
+    with serving(glue_cluster, monkeypatch) as stand_in:
+        yield stand_in
 
 
 @pytest.fixture

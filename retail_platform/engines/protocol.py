@@ -7,7 +7,7 @@ when the lake commits them.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -120,6 +120,7 @@ class TableResult:
         seconds: Time spent on writing and auditing the table.
         measures: The contract's measures, of the rows in `files`.
         checks: Outcomes of the contract's checks on those rows.
+        origin: What an engine elsewhere tells of its run, for the catalog.
     """
 
     table: str
@@ -129,6 +130,7 @@ class TableResult:
     seconds: float
     measures: Measures
     checks: tuple[CheckResult, ...]
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 class RowReader(Protocol):

@@ -22,6 +22,7 @@ from retail_platform.engines.protocol import (
 )
 from retail_platform.engines.spark import SparkEngine
 from retail_platform.errors import EngineError
+from retail_platform_tests.glue.steps import InAStep, glue_engine
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
 SHOPS = Table(
@@ -72,10 +73,14 @@ def model(rows: str) -> str:
     )
 
 
-@pytest.fixture(params=["duckdb", "spark"])
+@pytest.fixture(params=["duckdb", "spark", "glue"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    duckdb_engine = DuckDBEngine("500MB", tmp_path / "spill")
     if request.param == "duckdb":
-        return DuckDBEngine("500MB", tmp_path / "spill")
+        return duckdb_engine
+    if request.param == "glue":
+        request.getfixturevalue("glue")
+        return InAStep(glue_engine(duckdb_engine))
     return SparkEngine(lambda: request.getfixturevalue("spark"))
 
 

@@ -1,0 +1,1 @@
+"""AWS Glue: the job that runs an engine there, what it is made of, and the runner that starts it."""

@@ -1,0 +1,330 @@
+"""Starts the Glue job, follows it, and answers like any other engine.
+
+One job run for an engine run. The order goes out and the results come back through Dagster Pipes,
+by S3. A run that this platform started and lost sight of is stopped before another starts.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+from botocore.exceptions import BotoCoreError, ClientError
+from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
+
+from retail_platform.aws import aws_errors, client, code_of, region, told
+from retail_platform.engines.protocol import (
+    Audit,
+    Auditor,
+    InputTable,
+    RowReader,
+    RunRequest,
+    TableResult,
+)
+from retail_platform.errors import ConfigurationError, EngineError, RetailError
+from retail_platform.glue.bundle import bundle_version
+from retail_platform.glue.order import Answer, JobSource, Order, as_extras, from_messages
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 2.0
+_PATIENCE_SECONDS = 600.0
+"""How long a job may take to stop or be refused a start, and AWS not to answer, before we give up."""
+
+_ATTEMPTS = 2
+_LOG_LINES = 20
+
+_LAKE = "--retail-lake"
+"""The argument by which the runs of one lake know each other."""
+
+_CONTEXT = "--dagster-pipes-context"
+"""The argument of Pipes that no two runs share."""
+
+_ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")
+_BUSY = {"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"}
+_PASSING = {
+    "InternalServiceException",
+    "InternalServerError",
+    "OperationTimeoutException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_WORTH_RETRYING = re.compile(
+    r"internal (service |server )?error|resource setup|throttl|insufficient|unavailable|no capacity",
+    re.IGNORECASE,
+)
+_OUT_OF_MEMORY = re.compile(
+    r"OutOfMemory|out of memory|exceeding (physical )?memory limits|exit (code|status):? 137",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class GlueEngine:
+    """Runs models and extractions as runs of a Glue job.
+
+    Attributes:
+        job: The job's name.
+        pipes_bucket: Through which orders and results go.
+        lake: The URI of the lake, whose runs nobody else may have under way.
+        auditor: Checks what is published.
+        source: Tells the job where it reads the source; None where there is none.
+        context: The Dagster step that waits for the job; None outside one.
+    """
+
+    job: str
+    pipes_bucket: str
+    lake: str
+    auditor: Auditor
+    source: Callable[[], JobSource] | None = None
+    context: dg.OpExecutionContext | dg.AssetExecutionContext | None = None
+
+    def within(self, context: dg.OpExecutionContext | dg.AssetExecutionContext) -> "GlueEngine":
+        """The engine of one Dagster step."""
+        return replace(self, context=context)
+
+    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
+        """See `engines.protocol.Auditor.audit`."""
+        return self.auditor.audit(tables, references)
+
+    def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
+        """See `engines.protocol.Engine.run`; `source` stays here, the job has its own way there.
+
+        Raises:
+            ConfigurationError: There is no Dagster step, or something on AWS is missing.
+            SourceError, EngineError: The job says so, or it failed, was stopped or said nothing.
+            LakeError: AWS cannot be reached.
+        """
+        if self.context is None:
+            raise ConfigurationError("the Glue job is started by a Dagster run: `retail build`")
+        reads = any(output.reads for output in request.outputs)
+        order = Order(request, self.source() if self.source and reads else None)
+        glue = client("glue")
+        self._stop_orphans(glue)
+        for attempt in range(1, _ATTEMPTS + 1):
+            run, answer = self._attempt(glue, self.context, _moved(order, attempt))
+            if attempt < _ATTEMPTS and answer.error is None and _is_passing(run):
+                log.warning(
+                    "Glue job run %s ended as %s (%s); trying once more",
+                    run["Id"],
+                    run["JobRunState"],
+                    run.get("ErrorMessage", ""),
+                )
+                continue
+            return self._results(run, answer, request)
+        raise AssertionError("unreachable")
+
+    def _attempt(
+        self,
+        glue: Any,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
+        order: Order,
+    ) -> tuple[dict[str, Any], Answer]:
+        """One job run to its end, however it ends, and what it reported."""
+        s3 = client("s3")
+        with (
+            aws_errors(
+                f"using the bucket {self.pipes_bucket}",
+                "create it, or correct RETAIL_PIPES_BUCKET",
+            ),
+            dg.open_pipes_session(
+                context=context,
+                extras=as_extras(order, bundle_version()),
+                context_injector=PipesS3ContextInjector(bucket=self.pipes_bucket, client=s3),
+                message_reader=PipesS3MessageReader(
+                    bucket=self.pipes_bucket,
+                    client=s3,
+                    interval=0,
+                    include_stdio_in_messages=True,
+                ),
+            ) as session,
+        ):
+            arguments = {**session.get_bootstrap_cli_arguments(), _LAKE: self.lake}
+            run_id = self._start(glue, arguments)
+            log.info("Glue job %s, run %s: %s", self.job, run_id, self._console(run_id))
+            try:
+                run = self._wait(glue, run_id)
+            except BaseException:  # the step was cancelled, or we cannot follow the job any more
+                log.warning("stopping Glue job run %s", run_id)
+                self._stop(glue, [run_id])
+                raise
+        return run, from_messages(list(session.get_custom_messages()))
+
+    def _start(self, glue: Any, arguments: Mapping[str, str]) -> str:
+        """Starts the job; where the answer was lost on the way, the run is found again."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return str(glue.start_job_run(JobName=self.job, Arguments=arguments)["JobRunId"])
+            except (ClientError, BotoCoreError) as error:
+                if code_of(error) not in _BUSY | _PASSING or time.monotonic() > until:
+                    raise self._told(error) from error
+                ours = {_CONTEXT: arguments[_CONTEXT]}
+                if started := self._active(glue, ours):
+                    return started[0]
+                log.warning("Glue does not start the job yet (%s); waiting", error)
+                time.sleep(5 * _POLL_SECONDS)
+
+    def _wait(self, glue: Any, run_id: str) -> dict[str, Any]:
+        """Follows a run to its end."""
+        answered = time.monotonic()
+        while True:
+            try:
+                run: dict[str, Any] = glue.get_job_run(JobName=self.job, RunId=run_id)["JobRun"]
+            except (ClientError, BotoCoreError) as error:
+                passing = code_of(error) in _PASSING or isinstance(error, BotoCoreError)
+                if not passing or time.monotonic() > answered + _PATIENCE_SECONDS:
+                    raise self._told(error) from error
+                log.warning("Glue does not answer (%s); asking again", error)
+            else:
+                answered = time.monotonic()
+                if run["JobRunState"] not in _ACTIVE:
+                    return run
+            time.sleep(_POLL_SECONDS)
+
+    def _stop_orphans(self, glue: Any) -> None:
+        """Stops what an orchestrator that died has left running on this lake.
+
+        Whoever comes here holds the lake's lock, so no one is waiting for those runs any more.
+        """
+        try:
+            if orphans := self._active(glue, {_LAKE: self.lake}):
+                log.warning("stopping Glue job runs that nobody waits for: %s", ", ".join(orphans))
+                self._stop(glue, orphans)
+        except (ClientError, BotoCoreError) as error:
+            raise self._told(error) from error
+
+    def _stop(self, glue: Any, run_ids: Sequence[str]) -> None:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        glue.batch_stop_job_run(JobName=self.job, JobRunIds=list(run_ids))
+        for run_id in run_ids:
+            while True:
+                run = glue.get_job_run(JobName=self.job, RunId=run_id)["JobRun"]
+                if run["JobRunState"] not in _ACTIVE:
+                    break
+                if time.monotonic() > until:
+                    raise EngineError(
+                        f"Glue job run {run_id} does not stop: stop it in the console, "
+                        f"{self._console(run_id)}"
+                    )
+                time.sleep(_POLL_SECONDS)
+
+    def _active(self, glue: Any, arguments: Mapping[str, str]) -> list[str]:
+        """The runs under way that were started with these arguments."""
+        pages = glue.get_paginator("get_job_runs").paginate(JobName=self.job)
+        return [
+            run["Id"]
+            for page in pages
+            for run in page["JobRuns"]
+            if run["JobRunState"] in _ACTIVE and arguments.items() <= run["Arguments"].items()
+        ]
+
+    def _results(
+        self, run: Mapping[str, Any], answer: Answer, request: RunRequest
+    ) -> list[TableResult]:
+        """What was asked for, all of it, or why not."""
+        state = run["JobRunState"]
+        if answer.error is not None:
+            raise type(answer.error)(f"{answer.error}\n{self._seen(run)}")
+        if state != "SUCCEEDED":
+            raise EngineError(f"{self._why(run)}\n{self._seen(run)}")
+        results = {result.table: result for result in answer.results}
+        names = [output.contract.name for output in request.outputs]
+        if lacking := [name for name in names if name not in results]:
+            raise EngineError(
+                f"the Glue job {self.job} succeeded, but did not report {', '.join(lacking)}: nothing "
+                f"is published; run the build again\n{self._seen(run)}"
+            )
+        origin = self._origin(run)
+        return [replace(results[name], origin=origin) for name in names]
+
+    def _why(self, run: Mapping[str, Any]) -> str:
+        state, said = run["JobRunState"], run.get("ErrorMessage", "")
+        remedies = {
+            "TIMEOUT": "give the job a longer timeout or more workers, or build fewer months at once",
+            "STOPPED": "somebody stopped it; run the build again",
+            "EXPIRED": "it waited too long for workers; run the build again, or raise the quota",
+        }
+        remedy = remedies.get(state, "mend what its log says, then run the build again")
+        if _OUT_OF_MEMORY.search(said):
+            remedy = (
+                "a worker had too little memory: give the job a larger worker type or more workers, "
+                "or build fewer months at once"
+            )
+        return f"the Glue job {self.job} ended as {state}{f' ({said})' if said else ''}: {remedy}"
+
+    def _seen(self, run: Mapping[str, Any]) -> str:
+        """Where the run can be looked at, and the end of its log."""
+        lines = self._log_end(run)
+        shown = "".join(f"\n  {line}" for line in lines)
+        end = f"; the end of its log:{shown}" if lines else "; it has no log that can be read"
+        return f"{self._console(run['Id'])}{end}"
+
+    def _log_end(self, run: Mapping[str, Any]) -> list[str]:
+        group = run.get("LogGroupName", "/aws-glue/jobs")
+        events: list[dict[str, Any]] = []
+        for stream in ("output", "error"):
+            try:
+                events += client("logs").get_log_events(
+                    logGroupName=f"{group}/{stream}",
+                    logStreamName=run["Id"],
+                    limit=_LOG_LINES,
+                    startFromHead=False,
+                )["events"]
+            except (ClientError, BotoCoreError, RetailError):
+                continue  # the error that is being told matters more
+        events.sort(key=lambda event: int(event["timestamp"]))
+        return [line for event in events for line in event["message"].splitlines()][-_LOG_LINES:]
+
+    def _origin(self, run: Mapping[str, Any]) -> dict[str, str]:
+        """What the catalog shall know of the run."""
+        told = {
+            "glue_job": self.job,
+            "glue_run": run["Id"],
+            "glue_console": self._console(run["Id"]),
+            "glue_version": run.get("GlueVersion"),
+            "glue_workers": " x ".join(
+                str(run[key]) for key in ("NumberOfWorkers", "WorkerType") if run.get(key)
+            ),
+            "glue_seconds": run.get("ExecutionTime"),
+            "bundle_version": bundle_version(),
+        }
+        return {name: str(value) for name, value in told.items() if value}
+
+    def _console(self, run_id: str) -> str:
+        place = region()
+        return (
+            f"https://{place}.console.aws.amazon.com/gluestudio/home?region={place}"
+            f"#/job/{self.job}/run/{run_id}"
+        )
+
+    def _told(self, error: Exception) -> RetailError:
+        return told(
+            error, f"using the Glue job {self.job}", "create it, or correct RETAIL_GLUE_JOB"
+        )
+
+
+def _moved(order: Order, attempt: int) -> Order:
+    """The order with folders of its own, because those of the attempt before may not be empty."""
+    if attempt == 1:
+        return order
+    outputs = tuple(
+        replace(output, location=f"{output.location}/attempt-{attempt}")
+        for output in order.request.outputs
+    )
+    return replace(order, request=replace(order.request, outputs=outputs))
+
+
+def _is_passing(run: Mapping[str, Any]) -> bool:
+    """Whether a run failed for a reason that may be gone the next time."""
+    if run["JobRunState"] == "ERROR":
+        return True
+    return run["JobRunState"] == "FAILED" and bool(
+        _WORTH_RETRYING.search(run.get("ErrorMessage", ""))
+    )
