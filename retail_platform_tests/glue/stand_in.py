@@ -316,6 +316,7 @@ def serving(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
         stopped = [{"JobName": JOB, "JobRunId": name} for name in names]
         return ActionResult({"SuccessfulSubmissions": stopped, "Errors": []})
 
+    monkeypatch.setattr("retail_platform.glue.runner._POLL_SECONDS", 0.2)
     by_moto = FakeJob.start_job_run
     monkeypatch.setattr(FakeJob, "start_job_run", start_job_run)
     monkeypatch.setattr(FakeJobRun, "advance", advance)

@@ -11,7 +11,12 @@ import sys
 import traceback
 from typing import Any
 
-from dagster_pipes import PipesContext, PipesS3MessageWriterChannel
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultLogWriter,
+    PipesS3MessageWriterChannel,
+    PipesStdioLogWriterChannel,
+)
 from pyspark.sql import SparkSession
 
 _REPORT = PipesContext.report_custom_message
@@ -64,6 +69,9 @@ def run(order: dict[str, Any]) -> str | None:
 
 
 def main() -> None:
+    # What Pipes waits for the last words of a script: seconds that a test has better use for.
+    PipesStdioLogWriterChannel.WAIT_FOR_TEE_SECONDS = 0.1
+    PipesDefaultLogWriter.__init__.__defaults__ = (0.1,)
     answers = os.fdopen(os.dup(1), "w")
     builder = SparkSession.builder
     for name, value in json.loads(sys.argv[1]).items():
