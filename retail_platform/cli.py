@@ -90,7 +90,7 @@ def demo() -> None:
     platform = _platform()
     with platform.source() as source, platform.source_url() as url:
         if not platform.has_shop(source):
-            if platform.settings.source_url is not None:
+            if not platform.settings.has_embedded_source:
                 raise ConfigurationError(
                     f"the database of RETAIL_SOURCE_URL, {source.address}, holds no shop, and the "
                     "demo does not write there: unset RETAIL_SOURCE_URL, or fill it yourself with "
@@ -476,7 +476,7 @@ def _target(platform: Platform, url: str | None) -> Iterator[str]:
     """The database to be filled: never one that is only named as the source to read."""
     if url is not None:
         yield url
-    elif platform.settings.source_url is not None:
+    elif not platform.settings.has_embedded_source:
         raise ConfigurationError(
             "RETAIL_SOURCE_URL is set, and this command fills a database: name the one to fill "
             "with --url, or unset RETAIL_SOURCE_URL to fill the embedded one"

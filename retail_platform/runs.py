@@ -89,7 +89,7 @@ def run_build(
     extracts = any(table.layer == LAYERS[0] for table in tables)
     # The source's server, where it is ours, stays up from the first question to the last read.
     with platform.source() if extracts else nullcontext() as source:
-        if source is not None and platform.settings.source_url is None:
+        if source is not None and platform.settings.has_embedded_source:
             _require_shop(platform, source)
         months = _months(platform, source, first, last)
         say(f"building {', '.join(names) or 'all tables'}, months {months}")

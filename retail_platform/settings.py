@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,9 +19,12 @@ from pydantic_settings import (
 
 from retail_platform.errors import ConfigurationError
 from retail_platform.sources.address import Address
+from retail_platform.sources.secret import with_login
 
 _MISREAD = frozenset("%?*[#")
 """Letters of a path by which Dagster and pyiceberg take their files for others."""
+
+_NEEDED_ON_AWS = ("lake_bucket", "pipes_bucket", "glue_job", "athena_workgroup", "source_secret")
 
 
 class Settings(BaseSettings):
@@ -31,23 +34,43 @@ class Settings(BaseSettings):
         home: Folder of the lake, the embedded database, Dagster's records and settings.toml, which
             therefore cannot name it.
         env: Where the platform runs.
-        engine: What runs the models.
+        engine: What runs the models; on AWS that is Glue.
         source_url: The OLTP database, `mysql://user:password@host:port/database` or
             `postgresql://...`, which is only read; the embedded PostgreSQL where unset. A secret.
+            On AWS without user and password, and only where the secret names no database.
         first_month: The first month of the monthly tables; earlier rows go to quarantine.
         refresh_months: How many months, the running one included, a nightly run refreshes.
         memory_limit: What the engine, or a query, may hold in memory before it spills to disk.
+        source_secret: AWS: the secret of Secrets Manager, name or ARN, with the source's login.
+        lake_bucket: AWS: the bucket of the lake.
+        pipes_bucket: AWS: the bucket by which Dagster and the Glue job talk.
+        glue_job: AWS: the name of the Glue job.
+        database_prefix: AWS: what the names of the Glue databases begin with, a layer each.
+        athena_workgroup: AWS: the Athena workgroup, which says where results go.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)
 
     home: Path = Path(".retail")
-    env: Literal["embedded"] = "embedded"
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    env: Literal["embedded", "aws"] = "embedded"
+    engine: Literal["duckdb", "spark", "glue"] = "duckdb"
     source_url: SecretStr | None = None
     first_month: str = "2003-01"
     refresh_months: int = 2
     memory_limit: str = "2GB"
+    source_secret: str = ""
+    lake_bucket: str = ""
+    pipes_bucket: str = ""
+    glue_job: str = ""
+    database_prefix: str = "retail_"
+    athena_workgroup: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_of_the_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("env") == "aws":
+            return {"engine": "glue", **values}
+        return values
 
     @field_validator("home", mode="before")
     @classmethod
@@ -68,15 +91,34 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_url")
+    @field_validator("database_prefix")
     @classmethod
-    def _readable(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
+    def _a_name_for_athena(cls, prefix: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", prefix):
+            raise ValueError("must be small letters, digits and _, such as retail_")
+        return prefix
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        """What has to be set depends on where the platform runs."""
+        if (self.engine == "glue") != self.on_aws:
+            engines = "glue" if self.on_aws else "duckdb or spark"
+            raise ValueError(f"RETAIL_ENGINE: with RETAIL_ENV={self.env} it is {engines}")
+        if missing := [name for name in _NEEDED_ON_AWS if self.on_aws and not getattr(self, name)]:
+            names = ", ".join(f"RETAIL_{name.upper()}" for name in missing)
+            raise ValueError(f"RETAIL_ENV=aws needs {names}: set them, see On AWS in the README")
+        if self.source_url is not None:
             try:
-                Address.parse(url.get_secret_value())
+                self._parse_source(self.source_url.get_secret_value())
             except ConfigurationError as error:
-                raise ValueError(str(error)) from None
-        return url
+                raise ValueError(f"source_url (RETAIL_SOURCE_URL): {error}") from None
+        return self
+
+    def _parse_source(self, url: str) -> None:
+        if self.on_aws:
+            with_login(url, "user", "password")
+        else:
+            Address.parse(url)
 
     @field_validator("first_month")
     @classmethod
@@ -123,6 +165,16 @@ class Settings(BaseSettings):
                 "RETAIL_HOME in the environment"
             )
         return (init_settings, env_settings, in_file)
+
+    @property
+    def on_aws(self) -> bool:
+        """Whether lake, engine and SQL are those of AWS."""
+        return self.env == "aws"
+
+    @property
+    def has_embedded_source(self) -> bool:
+        """Whether the OLTP database is the one that comes with the platform."""
+        return not self.on_aws and self.source_url is None
 
     @property
     def settings_file(self) -> Path:
@@ -237,5 +289,7 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "literal_error":
         allowed = problem["ctx"]["expected"]
         return f"{name} (RETAIL_{name.upper()}): allowed: {allowed}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not name:  # several settings together; the message names them
+        return message
     return f"{name} (RETAIL_{name.upper()}): {message}"

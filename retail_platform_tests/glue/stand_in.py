@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +85,7 @@ class StandIn:
         url: Of moto's server.
         folder: Where it works.
         faults: How the next runs fail, one after the other: `half_way`, `lost_message`,
-            `lost_chunk`, `silent` (succeeds without running), `hangs`, or a state such as
+            `lost_chunk`, `killed`, `silent` (succeeds without running), `hangs`, or a state such as
             `TIMEOUT` with the message after a colon.
         refusals: Calls that fail next, as (operation, code).
         runs: All runs so far.
@@ -168,14 +168,17 @@ class StandIn:
         order = {"argv": argv, "log": str(run.log), "fault": fault}
         assert worker.stdin is not None
         assert worker.stdout is not None
-        worker.stdin.write(json.dumps(order) + "\n")
-        worker.stdin.flush()
+        if fault == "killed":
+            worker.kill()
+        with suppress(BrokenPipeError):
+            worker.stdin.write(json.dumps(order) + "\n")
+            worker.stdin.flush()
         answer = worker.stdout.readline()
         run.seconds = time.perf_counter() - started
         self._log(run)
         self._upload()
         if run.state == "RUNNING":
-            error = json.loads(answer)["error"] if answer else "the worker died"
+            error = json.loads(answer)["error"] if answer else "Command failed with exit code 137"
             run.error = error or ""
             run.state = "FAILED" if error else "SUCCEEDED"
 
@@ -327,6 +330,7 @@ def serving(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
         Role="arn:aws:iam::123456789012:role/glue",
         Command={"Name": "glueetl", "ScriptLocation": f"s3://artifacts/{stand_in.bundle.script}"},
         GlueVersion="5.1",
+        ExecutionProperty={"MaxConcurrentRuns": 3},
     )
     try:
         yield stand_in

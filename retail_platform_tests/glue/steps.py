@@ -17,10 +17,12 @@ from retail_platform.glue.runner import GlueEngine
 from retail_platform_tests.aws import PIPES_BUCKET
 from retail_platform_tests.glue.stand_in import JOB
 
+LAKE = "file:///lake"
+
 
 def glue_engine(duckdb: DuckDBEngine) -> GlueEngine:
     """The engine outside a step; it audits with DuckDB."""
-    return GlueEngine(JOB, PIPES_BUCKET, "file:///lake", duckdb)
+    return GlueEngine(JOB, PIPES_BUCKET, LAKE, duckdb)
 
 
 @dataclass(frozen=True)
