@@ -11,6 +11,7 @@ from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.months import parse_month
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import Engine
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake
 from retail_platform.serving.query import LocalSql
 from retail_platform.serving.snapshots import LakeSnapshots
@@ -44,7 +45,7 @@ class Platform:
     @cached_property
     def lake(self) -> Lake:
         """Where they are published."""
-        return Lake(self.settings.home / "lake", self.contracts)
+        return Lake(FolderStorage(self.settings.home / "lake"), self.contracts)
 
     @cached_property
     def builder(self) -> Builder:

@@ -28,6 +28,7 @@ from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import RowReader, RunRequest, TableResult
 from retail_platform.errors import ConfigurationError, LakeError, SourceError
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source, Totals, open_source
@@ -59,7 +60,7 @@ class Shop:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.folder / "lake", self.contracts)
+        return Lake(FolderStorage(self.folder / "lake"), self.contracts)
 
     @property
     def builder(self) -> Builder:

@@ -13,6 +13,7 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import InputTable
 from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake, Publication
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
@@ -58,7 +59,7 @@ FACT_LINES = replace(
 
 def builder_of(folder: Path, *tables: Table) -> Builder:
     contracts = Contracts({table.name: table for table in (LINES, *tables)})
-    lake = Lake(folder / "lake", contracts)
+    lake = Lake(FolderStorage(folder / "lake"), contracts)
     return Builder(contracts, lake, DuckDBEngine("500MB", folder / "spill"), JANUARY)
 
 

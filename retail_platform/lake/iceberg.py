@@ -35,14 +35,13 @@ _READABLE_SINCE = "retail.readable-since"
 def create_with_snapshot(
     catalog: Catalog,
     identifier: Identifier,
+    location: str,
     plan: SchemaPlan,
     files: Sequence[str],
     properties: Mapping[str, str],
 ) -> IcebergTable:
     """Creates a table together with its first snapshot, in one commit."""
-    transaction = catalog.create_table_transaction(
-        identifier, plan.schema, partition_spec=plan.spec
-    )
+    transaction = catalog.create_table_transaction(identifier, plan.schema, location, plan.spec)
     metadata = transaction.table_metadata  # a copy, made anew each time it is asked for
     with transaction.update_snapshot(snapshot_properties=dict(properties)).fast_append() as append:
         for file in files:

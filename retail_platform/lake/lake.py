@@ -1,27 +1,26 @@
 """The lake: published snapshots of tables, and how a new one replaces the last."""
 
 import json
-import logging
 import random
-import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
-from pathlib import Path
+from typing import TypeVar
 
-from filelock import FileLock, Timeout
-from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchIcebergTableError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
-from sqlalchemy import URL
-from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
@@ -36,15 +35,15 @@ from retail_platform.lake.iceberg import (
     readable_since,
 )
 from retail_platform.lake.schema import SchemaPlan, plan_schema
+from retail_platform.lake.storage import Storage
 
 _MEASURES = "retail.measures"
 _SOURCE_TOTALS = "retail.source-totals"
 _SOURCE_MOVED = "retail.source-moved"
 _INPUTS = "retail.inputs"
 _COMMIT_ATTEMPTS = 12
-_LOCK_SECONDS = 600
 
-log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -113,48 +112,29 @@ class Vacuumed:
 
 
 class Lake:
-    """Iceberg tables in a folder, with their catalog in SQLite beside them."""
+    """Iceberg tables in a storage, which has their catalog too."""
 
-    def __init__(self, folder: Path, contracts: Contracts) -> None:
+    def __init__(self, storage: Storage, contracts: Contracts) -> None:
         """Nothing is read or written until the lake is used.
 
         Args:
-            folder: Where the catalog, metadata and data files are.
+            storage: Where the catalog, metadata and data files are.
             contracts: The tables that may be in the lake.
         """
-        self.folder = folder
+        self.storage = storage
         self.contracts = contracts
 
-    @cached_property
-    def _catalog(self) -> SqlCatalog:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            catalog = SqlCatalog(
-                "retail",
-                # As SQLAlchemy spells it: a folder may have a % in its name.
-                uri=str(URL.create("sqlite", database=str(self.folder / "catalog.db"))),
-                warehouse=file_uri(self.folder),
-            )
-            for layer in LAYERS:
-                catalog.create_namespace_if_not_exists(layer)
-        except Exception as error:
-            # SQLAlchemy, SQLite and the file system each raise their own; to a user it is one fact.
-            raise LakeError(
-                f"the lake in {self.folder} cannot be opened ({error}); "
-                "check that the disk is writable and not full"
-            ) from error
-        return catalog
-
     def _load(self, table: Table) -> IcebergTable | None:
-        try:
-            return self._catalog.load_table((table.layer, table.name))
-        except NoSuchTableError:
-            return None
-        except OSError as error:
-            raise LakeError(
-                f"{table.name} cannot be read: {error}; a lake works only where it was built: "
-                "move it back to its folder, or build again in an empty one"
-            ) from error
+        with self.storage.reading(table.name):
+            try:
+                return self.storage.catalog.load_table(self._identifier(table))
+            except NoSuchIcebergTableError:
+                raise  # a table of another kind is no missing one
+            except NoSuchTableError:
+                return None
+
+    def _identifier(self, table: Table) -> tuple[str, str]:
+        return self.storage.namespace(table.layer), table.name
 
     # Reading
 
@@ -175,13 +155,14 @@ class Lake:
 
     def published(self) -> dict[str, str]:
         """The layer of every table that is in the lake, by the table's name."""
-        known = self.contracts.tables
-        return {
-            name: layer
-            for layer in LAYERS
-            for _, name in self._catalog.list_tables(layer)
-            if name in known
-        }
+        storage, known = self.storage, self.contracts.tables
+        with storage.reading("the lake"):
+            return {
+                name: layer
+                for layer in LAYERS
+                for _, name in storage.catalog.list_tables(storage.namespace(layer))
+                if name in known
+            }
 
     def history(self, name: str) -> list[Version]:
         """Every version that is still readable, the newest first."""
@@ -214,10 +195,11 @@ class Lake:
             snapshot = iceberg.snapshot_by_id(snapshot_id)
         if snapshot is None:
             return ()
-        files = [
-            DataFile(file.file_path, _month_of(iceberg, file))
-            for file in live_files(iceberg, snapshot)
-        ]
+        with self.storage.reading(name):
+            files = [
+                DataFile(file.file_path, _month_of(iceberg, file))
+                for file in live_files(iceberg, snapshot)
+            ]
         return tuple(sorted(file for file in files if _is_within(file.month, months)))
 
     def columns(self, name: str, snapshot_id: int | None = None) -> list[tuple[str, str]]:
@@ -240,7 +222,7 @@ class Lake:
 
     def location(self, table: Table) -> str:
         """The folder (URI) of a table."""
-        return file_uri(self.folder / table.layer / table.name)
+        return f"{self.storage.warehouse}/{table.layer}/{table.name}"
 
     def new_location(self, table: Table) -> str:
         """A fresh folder (URI) for the data files of one run; it is not created."""
@@ -252,22 +234,23 @@ class Lake:
         Raises:
             LakeError: The commit failed; readers still see the last version.
         """
+        return self._committed(publication.table, lambda: self._publish(publication))
+
+    def _committed(self, table: Table, commit: Callable[[], _T]) -> _T:
+        """Tries a commit again, from a fresh load, for as long as other writers come first."""
         for attempt in range(1, _COMMIT_ATTEMPTS + 1):
+            self.storage.require_held()
             try:
-                return self._publish(publication)
-            except (CommitFailedException, ValidationException) as error:
+                with self.storage.publishing(table.name):
+                    return commit()
+            except (CommitFailedException, TableAlreadyExistsError, ValidationException) as error:
                 # Another writer came first: its version is the one to replace now.
                 if attempt == _COMMIT_ATTEMPTS:
                     raise LakeError(
-                        f"{publication.table.name} could not be published: other writers came "
+                        f"{table.name} could not be published: other writers came "
                         f"first {attempt} times ({error}); build it again"
                     ) from error
                 time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311  (only apart)
-            except (OSError, SQLAlchemyError) as error:
-                raise LakeError(
-                    f"{publication.table.name} could not be published: {error}; "
-                    "readers still see the last version"
-                ) from error
         raise AssertionError("unreachable")
 
     def _publish(self, publication: Publication) -> Version:
@@ -277,18 +260,21 @@ class Lake:
         properties = _properties(publication, self._retained(publication))
         if iceberg is None:
             iceberg = create_with_snapshot(
-                self._catalog,
-                (table.layer, table.name),
+                self.storage.catalog,
+                self._identifier(table),
+                self.location(table),
                 publication.plan,
                 uris,
                 properties,
             )
         else:
             old = iceberg.current_snapshot()
+            live = list(live_files(iceberg, old)) if old else []
+            if old and not {file.file_path for file in live}.isdisjoint(uris):
+                # Files are written for one publication: this is it, only its answer was lost.
+                return _version(table, old, current=True)
             replaced = [
-                file
-                for file in (live_files(iceberg, old) if old else ())
-                if _is_within(_month_of(iceberg, file), publication.months)
+                file for file in live if _is_within(_month_of(iceberg, file), publication.months)
             ]
             iceberg = overwrite(iceberg, publication.plan, uris, replaced, properties)
         snapshot = iceberg.current_snapshot()
@@ -311,10 +297,12 @@ class Lake:
         Raises:
             ConfigurationError: The table has no such snapshot; the message lists those it has.
         """
+        table = self.contracts.table(name)
         with self.exclusively():
-            return self._rollback(self.contracts.table(name), snapshot_id)
+            self._require_restorable(table, snapshot_id)
+            return self._committed(table, lambda: self._rollback(table, snapshot_id))
 
-    def _rollback(self, table: Table, snapshot_id: int) -> Version:
+    def _require_restorable(self, table: Table, snapshot_id: int) -> None:
         known = [version.snapshot_id for version in self.history(table.name)]
         if snapshot_id not in known:
             listed = ", ".join(str(known_id) for known_id in known) or "none"
@@ -322,17 +310,23 @@ class Lake:
                 f"{table.name} has no snapshot {snapshot_id}; it has {listed} "
                 f"(see `retail history {table.name}`)"
             )
-        iceberg = self._catalog.load_table((table.layer, table.name))
+        iceberg = self._load(table)
+        assert iceberg  # noqa: S101  (it has a history)
         snapshot = iceberg.snapshot_by_id(snapshot_id)
-        assert snapshot is not None  # noqa: S101  (listed in the history)
+        assert snapshot  # noqa: S101  (listed in it)
         schema_id = snapshot.schema_id
         if schema_id is not None and schema_id != iceberg.schema().schema_id:
             raise ConfigurationError(
                 f"snapshot {snapshot_id} of {table.name} has other columns than its contract; "
                 f"read it with `retail query --as-of`, or restore the contract and build"
             )
+
+    def _rollback(self, table: Table, snapshot_id: int) -> Version:
+        iceberg = self.storage.catalog.load_table(self._identifier(table))
         with iceberg.manage_snapshots() as manage:
             manage.set_current_snapshot(snapshot_id=snapshot_id)
+        snapshot = iceberg.current_snapshot()
+        assert snapshot is not None  # noqa: S101  (just set)
         return _version(table, snapshot, current=True)
 
     # Care
@@ -358,67 +352,53 @@ class Lake:
 
     def _vacuum(self, table: Table, forget_before: datetime, delete_before: datetime) -> Vacuumed:
         iceberg = self._load(table)
-        folder = (self.folder / table.layer / table.name).resolve()
-        if not folder.exists():
-            return Vacuumed(0, 0, 0)
-        # Compared as the disk has them: a home has many spellings, and a link is one of them.
-        if iceberg and local_path(iceberg.location()).resolve() != folder:
+        folder = self.storage.canonical(self.location(table))
+        if iceberg and self.storage.canonical(iceberg.location()) != folder:
             raise LakeError(
-                f"the files of {table.name} are not in {folder} but at {iceberg.location()}: "
-                "nothing of it was deleted; vacuum from where the lake was built"
+                f"the files of {table.name} are not in {folder.removeprefix('file://')} but at "
+                f"{iceberg.location()}: nothing of it was deleted; vacuum from where the lake was "
+                "built"
             )
-        forgotten = forget_snapshots(iceberg, forget_before) if iceberg else 0
-        named = _named_files(iceberg) if iceberg else set()
+        forgotten = self._committed(table, lambda: self._forget(table, forget_before))
+        named = self._named_files(table)
         old = [
-            (path, path.stat())
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and path not in named
+            file
+            for file in self.storage.files(folder)
+            if file.uri not in named and file.modified < delete_before
         ]
-        old = [(path, stat) for path, stat in old if stat.st_mtime < delete_before.timestamp()]
-        for path, _ in old:
-            path.unlink()
-            _prune(path.parent, folder)
-        return Vacuumed(forgotten, len(old), sum(stat.st_size for _, stat in old))
+        self.storage.delete([file.uri for file in old])
+        return Vacuumed(forgotten, len(old), sum(file.size for file in old))
 
-    @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """One writer at a time; the kernel frees the lock of a killed one.
+    def _forget(self, table: Table, before: datetime) -> int:
+        iceberg = self._load(table)
+        return forget_snapshots(iceberg, before) if iceberg else 0
+
+    def _named_files(self, table: Table) -> set[str]:
+        """Every file that a readable snapshot, or the table's own metadata, needs."""
+        iceberg = self._load(table)
+        if iceberg is None:
+            return set()
+        with self.storage.reading(table.name):
+            named = {iceberg.metadata_location}
+            named |= {entry.metadata_file for entry in iceberg.metadata.metadata_log}
+            for snapshot in iceberg.snapshots():
+                named.add(snapshot.manifest_list)
+                named |= {manifest.manifest_path for manifest in snapshot.manifests(iceberg.io)}
+                named |= {file.file_path for file in live_files(iceberg, snapshot)}
+        return {self.storage.canonical(uri) for uri in named}
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """One writer at a time; the lock of a killed one becomes free by itself.
 
         Raises:
             LakeError: Another writer does not come to an end.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lake.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            log.warning("another build is at work on the lake; waiting for it")
-            try:
-                lock.acquire(timeout=_LOCK_SECONDS)
-            except Timeout:
-                raise LakeError(
-                    f"another build has been at work on the lake for {_LOCK_SECONDS} s; wait for "
-                    "it or stop it, then try again"
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return self.storage.exclusively()
 
     def discard(self, locations: Sequence[str]) -> None:
         """Deletes what a failed run wrote, which no snapshot names."""
         for location in locations:
-            shutil.rmtree(local_path(location), ignore_errors=True)
-
-
-def local_path(uri: str) -> Path:
-    """The path of a `file://` URI."""
-    return Path(uri.removeprefix("file://"))
-
-
-def file_uri(path: Path) -> str:
-    """`file://` and the path as it is: Iceberg's readers do not decode percent signs."""
-    return f"file://{path}"
+            self.storage.discard(location)
 
 
 def _snapshot(iceberg: IcebergTable, as_of: datetime | None) -> Snapshot | None:
@@ -489,21 +469,3 @@ def _month_of(iceberg: IcebergTable, file: IcebergFile) -> date | None:
     """The month of a file: the value, in days since 1970, of the partition field it was stored by."""
     by_month = iceberg.specs()[file.spec_id].fields
     return date(1970, 1, 1) + timedelta(days=file.partition[0]) if by_month else None
-
-
-def _named_files(iceberg: IcebergTable) -> set[Path]:
-    """Every file that a readable snapshot, or the table's own metadata, needs."""
-    named = {iceberg.metadata_location}
-    named |= {entry.metadata_file for entry in iceberg.metadata.metadata_log}
-    for snapshot in iceberg.snapshots():
-        named.add(snapshot.manifest_list)
-        named |= {manifest.manifest_path for manifest in snapshot.manifests(iceberg.io)}
-        named |= {file.file_path for file in live_files(iceberg, snapshot)}
-    return {local_path(uri).resolve() for uri in named}
-
-
-def _prune(folder: Path, top: Path) -> None:
-    """Removes a folder that became empty, and those above it, up to the table's own."""
-    while folder != top and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent

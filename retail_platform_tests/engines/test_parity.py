@@ -26,6 +26,7 @@ from retail_platform.engines.protocol import (
     TableResult,
 )
 from retail_platform.engines.spark import SparkEngine
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake
 from retail_platform.sources.database import open_source
 from retail_platform.sources.sample.generate import SampleSize, generate
@@ -102,7 +103,7 @@ def test_the_sample_gives_the_same_star_schema(
 ) -> None:
     url = postgres.ensure_database(f"parity_{uuid.uuid4().hex[:8]}")
     load(url, generate(SampleSize()), lambda table, rows: None)
-    lake = Lake(tmp_path / "lake", CONTRACTS)
+    lake = Lake(FolderStorage(tmp_path / "lake"), CONTRACTS)
     built = []
     for engine in engines:
         builder = Builder(CONTRACTS, lake, engine, MONTHS.first)

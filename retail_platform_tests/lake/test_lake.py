@@ -21,6 +21,7 @@ from retail_platform.contracts.model import Column, MonthPartition, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import DataFile
 from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake, Publication, Vacuumed, Version
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
@@ -47,7 +48,7 @@ AGES = timedelta(days=365)
 
 
 def lake_of(folder: Path, *tables: Table) -> Lake:
-    return Lake(folder / "lake", Contracts({table.name: table for table in tables}))
+    return Lake(FolderStorage(folder / "lake"), Contracts({table.name: table for table in tables}))
 
 
 @pytest.fixture
@@ -387,7 +388,7 @@ def test_a_lake_that_was_moved_away_says_so(tmp_path: Path, lake: Lake) -> None:
     publish(lake, SHOPS, [{"id": 1, "name": "a"}])
     (tmp_path / "lake").rename(tmp_path / "moved")
     with pytest.raises(LakeError, match="works only where it was built"):
-        Lake(tmp_path / "moved", Contracts({"shops": SHOPS})).version("shops")
+        Lake(FolderStorage(tmp_path / "moved"), Contracts({"shops": SHOPS})).version("shops")
 
 
 def test_vacuum_and_rollback_wait_for_a_build(lake: Lake, tmp_path: Path) -> None:
