@@ -1,13 +1,17 @@
 """AWS on a loopback port: moto's services, spoken to by the real clients over HTTP."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import boto3
 import pytest
 import requests
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.s3.models import s3_backends
 
 REGION = "eu-central-1"
 
@@ -53,3 +57,40 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     s3 = boto3.client("s3")
     for bucket in (LAKE_BUCKET, PIPES_BUCKET):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+
+@contextmanager
+def as_user(
+    monkeypatch: pytest.MonkeyPatch, url: str, allowed: Sequence[str], denied: Sequence[str] = ()
+) -> Iterator[None]:
+    """Makes this process a user who may do what is named, and the server refuse all else."""
+    iam = boto3.client("iam")
+    iam.create_user(UserName="clerk")
+    statements = [
+        {"Effect": effect, "Action": list(actions), "Resource": "*"}
+        for effect, actions in (("Allow", allowed), ("Deny", denied))
+        if actions
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName="clerk", PolicyName="clerk", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="clerk")["AccessKey"]
+    _enforce(url, "0")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+            patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+            patch.setattr(boto3, "DEFAULT_SESSION", None)
+            yield
+    finally:
+        _enforce(url, "inf")
+
+
+def _enforce(url: str, after_requests: str) -> None:
+    answer = requests.post(f"{url}/moto-api/reset-auth", data=after_requests, timeout=10)
+    answer.raise_for_status()
+
+
+def make_older(uri: str, age: timedelta) -> None:
+    """Sets back the time of an object's last write, which nobody can do on AWS."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[key].last_modified -= age
