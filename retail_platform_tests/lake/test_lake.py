@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -470,6 +472,20 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     lake = lake_of(tmp_path / name, SHOPS)
     publish(lake, SHOPS, [{"id": 1, "name": "a"}])
     assert ids(lake, "shops") == [1]
+
+
+def test_a_lake_in_a_folder_loads_nothing_of_aws(tmp_path: Path) -> None:
+    """Which every command on a laptop would have to wait for."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from retail_platform.platform import Platform, Settings\n"
+        "Platform(Settings(home=Path(sys.argv[1]))).lake.published()\n"
+        "sys.exit(', '.join({'boto3', 'botocore', 'pyiceberg.catalog.glue'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], stderr=subprocess.PIPE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_vacuum_keeps_all_that_readable_snapshots_name(lake: Lake) -> None:
