@@ -12,6 +12,7 @@ from retail_platform.glue.bundle import write_bundle
 from retail_platform.platform import Platform
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
+from retail_platform_tests.athena import Athena, athena_service
 from retail_platform_tests.glue.stand_in import PYTHON, StandIn, serving
 from retail_platform_tests.servers import (
     MariaDB,
@@ -82,6 +83,13 @@ def glue(aws: str, glue_cluster: StandIn, monkeypatch: pytest.MonkeyPatch) -> It
     """A Glue whose job runs are real."""
     with serving(glue_cluster, monkeypatch) as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+def athena(aws: str) -> Iterator[Athena]:
+    """An Athena that answers, over the tables of the Glue catalog in `aws`."""
+    with athena_service() as service:
+        yield service
 
 
 @pytest.fixture

@@ -69,11 +69,22 @@ def row_condition(sql: str, table: str) -> str:
 
 @lru_cache(maxsize=512)
 def to_duckdb(sql: str) -> str:
-    """The statement as DuckDB runs it.
+    """The statement as DuckDB runs it."""
+    return _spelt_out(sql).sql(dialect="duckdb")
 
-    A CAST of the model stays strict: Spark's ANSI mode raises on a bad value, and so must DuckDB,
-    whereas sqlglot takes Spark's CAST for a lenient one. Spark trims spaces, DuckDB by itself every
-    kind of white space.
+
+@lru_cache(maxsize=512)
+def to_athena(sql: str) -> str:
+    """The statement as Athena runs it, its tables named as they were."""
+    return _spelt_out(sql).sql(dialect="athena")
+
+
+def _spelt_out(sql: str) -> exp.Expr:
+    """The statement with what Spark leaves unsaid, which other engines take otherwise.
+
+    A CAST of the model stays strict: Spark's ANSI mode raises on a bad value, and so must any
+    engine, whereas sqlglot takes Spark's CAST for a lenient one. Spark trims spaces, the others by
+    themselves every kind of white space.
     """
     tree = parse(sql)
     for trim in tree.find_all(exp.Trim):
@@ -81,4 +92,4 @@ def to_duckdb(sql: str) -> str:
             trim.set("expression", exp.Literal.string(" "))
     for cast in list(tree.find_all(exp.TryCast)):
         cast.replace(exp.Cast(this=cast.this, to=cast.to))
-    return tree.sql(dialect="duckdb")
+    return tree

@@ -169,7 +169,8 @@ def referenced_tables(tree: exp.Expr, layers: Mapping[str, str]) -> list[str]:
         layers: The layer of every table there is.
 
     Raises:
-        ConfigurationError: There is no such table; the message names the nearest ones.
+        ConfigurationError: There is no such table, and the message names the nearest ones; or one
+            is asked for as of a moment of its own.
     """
     defined = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     found: set[str] = set()
@@ -178,6 +179,11 @@ def referenced_tables(tree: exp.Expr, layers: Mapping[str, str]) -> list[str]:
             raise ConfigurationError(
                 f"table functions are not available: {node.this.sql(dialect=DIALECT)}; "
                 "query the tables of the lake, or UNNEST an array"
+            )
+        if node.args.get("version"):
+            raise ConfigurationError(
+                f"{node.sql(dialect=DIALECT)}: a query reads all its tables as of one moment; "
+                "leave FOR out, and give the moment by --as-of"
             )
         layer, name = node.db.lower(), node.name.lower()
         if not node.catalog and name in layers and layer in ("", layers[name]):
