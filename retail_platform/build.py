@@ -197,7 +197,14 @@ class Builder:
         """
         with self.lake.exclusively(), open_() as source:
             run = self._plan(self._with_quarantine(tables), months)
-            extraction = Extraction(source, self.contracts, run.tables, run.months, run.stored)
+            extraction = Extraction(
+                source,
+                self.contracts,
+                run.tables,
+                run.months,
+                run.stored,
+                self.engine.source_connections,
+            )
             written: list[OutputTable] = []
             with self._discarding_on_failure(written):
                 read = self._read_until_still(run, extraction, written)
@@ -379,7 +386,10 @@ class Builder:
         before = extraction.totals()
         extraction.require_rows(before)
         for attempt in range(1, _SOURCE_TRIES + 1):
-            outputs = [self._output(run, table, extraction.reads(table)) for table in moving]
+            outputs = [
+                self._output(run, table, extraction.reads(table, before[table.name]))
+                for table in moving
+            ]
             written.extend(outputs)
             references = self._references_beside(run.tables, moving, results)
             read = self.engine.run(RunRequest(tuple(outputs), references), extraction.source)

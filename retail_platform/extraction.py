@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate, groupby
 
 from retail_platform.contracts.checks import READS_EVERY_COLUMN, CheckResult, check_of
 from retail_platform.contracts.loader import Contracts
@@ -26,6 +27,7 @@ class Extraction:
         tables: Sequence[Table],
         months: MonthRange,
         stored: MonthRange,
+        connections: int,
     ) -> None:
         """Prepares the queries.
 
@@ -35,6 +37,7 @@ class Extraction:
             tables: Those that are read.
             months: What is read of the monthly ones.
             stored: The months that the lake may hold; other rows go to quarantine.
+            connections: How many statements may be asked at once.
 
         Raises:
             SourceError: The source does not have what a query asks for.
@@ -43,6 +46,7 @@ class Extraction:
         self._tables = tuple(tables)
         self._months = months
         self._stored = stored
+        self._connections = connections
         self._monthly = tuple(table for table in contracts.layer("raw") if table.partition)
         asked = {table.name: table for table in tables}
         if asked.pop(QUARANTINE, None):
@@ -52,8 +56,14 @@ class Extraction:
             if (query := source.prepare(table)) is not None:
                 self._queries[table.name] = query
 
-    def reads(self, table: Table) -> tuple[SourceRead, ...]:
-        """The statements whose rows make `table`; none for an optional table that is absent."""
+    def reads(self, table: Table, totals: Measures) -> tuple[SourceRead, ...]:
+        """The statements whose rows make `table`; none for an optional table that is absent.
+
+        Args:
+            table: One of those that are read.
+            totals: The source's measures of it, by which a monthly table is shared out among the
+                connections.
+        """
         if table.name == QUARANTINE:
             return tuple(
                 SourceRead(
@@ -66,7 +76,10 @@ class Extraction:
         query = self._queries.get(table.name)
         if query is None:
             return ()
-        return (SourceRead(table, query.rows(self._months if table.partition else None)),)
+        if table.partition is None:
+            return (SourceRead(table, query.rows()),)
+        runs = _runs(self._months, totals, self._connections)
+        return tuple(SourceRead(table, query.rows(months)) for months in runs)
 
     def totals(self) -> dict[str, Measures]:
         """The source's own measures of every table that is read, of all its months."""
@@ -106,3 +119,16 @@ class Extraction:
         return check_of(table, READS_EVERY_COLUMN).result(
             table.name, len(unread), detail if unread else ""
         )
+
+
+def _runs(months: MonthRange, totals: Measures, most: int) -> list[MonthRange]:
+    """All the months in consecutive runs, `most` at most, of about as many rows each."""
+    # One more for each month, so that months without rows as yet are shared out too.
+    rows = [1 + int(totals.get(f"{month:%Y-%m}", {}).get("rows", 0)) for month in months]
+    total, seen = sum(rows), accumulate(rows)
+    shares = (
+        (2 * end - of_month) * most // (2 * total) for of_month, end in zip(rows, seen, strict=True)
+    )
+    shared = groupby(zip(shares, months, strict=True), key=lambda pair: pair[0])
+    runs = [[month for _, month in run] for _, run in shared]
+    return [MonthRange(run[0], run[-1]) for run in runs]

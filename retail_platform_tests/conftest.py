@@ -1,15 +1,17 @@
 """Servers that the whole test run shares, and a fresh database of them for each test."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.glue.bundle import write_bundle
-from retail_platform.platform import Platform
+from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
 from retail_platform_tests.athena import Athena, athena_service
@@ -44,13 +46,32 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+JDBC_JARS = {
+    "mysql": Path("/usr/share/java/mariadb-java-client.jar"),
+    "postgresql": Path("/usr/share/java/postgresql.jar"),
+}
+"""Where Debian's libmariadb-java and libpostgresql-jdbc-java put the drivers."""
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
-    """A Spark of this process, on the Java that comes with the extra `spark`."""
+    """A Spark of this process, on the Java that comes with the extra `spark`, and JDBC if it is there."""
     settings = Settings(home=tmp_path_factory.mktemp("spark"), engine="spark", memory_limit="1GB")
-    session = Platform(settings).spark_session()
-    yield session
-    session.stop()
+    jars = ":".join(str(jar) for jar in JDBC_JARS.values() if jar.exists())
+
+    def start() -> "SparkSession":
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder
+        for name, value in spark_config(settings).items():
+            builder = builder.config(name, value)
+        return builder.config("spark.driver.extraClassPath", jars).getOrCreate()
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYSPARK_PYTHON", sys.executable)
+        session = Platform(settings, session=start).spark_session()
+        yield session
+        session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -15,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.sql import to_duckdb
+from retail_platform.engines.extraction import extract
 from retail_platform.engines.protocol import (
     Audit,
     DataFile,
@@ -48,13 +50,15 @@ class DuckDBEngine:
         spill_folder: Where it spills.
     """
 
+    source_connections: ClassVar[int] = 1
+
     memory_limit: str
     spill_folder: Path
 
     def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
         """See `engines.protocol.Engine.run`."""
         with self._backend() as backend:
-            return run(backend, request, source)
+            return run(backend, request, partial(extract, source=source) if source else None)
 
     def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
         """See `engines.protocol.Auditor.audit`."""

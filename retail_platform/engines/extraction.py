@@ -1,7 +1,7 @@
 """From the rows of a source to data files, in bounded memory; every engine on a laptop does it so."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retail_platform.contracts.model import QUARANTINE, Table
+from retail_platform.contracts.model import QUARANTINE, Column, Table
 from retail_platform.engines.protocol import DataFile, OutputTable, RowReader, SourceRead
 
 _SPLIT_ROWS = 20_000
 """How many rows are sorted into months at once: fewer cost time, more cost memory."""
 
-_REASON = "quarantine_reason"
+REASON = "quarantine_reason"
 """The column of a statement for the quarantine that says why a row is set aside."""
 
 _BUFFER_BYTES = 8 * 1024**2
@@ -64,9 +64,9 @@ def extract(output: OutputTable, source: RowReader) -> tuple[DataFile, ...]:
 
 def _copy(table: Table, read: SourceRead, source: RowReader, files: "_Files") -> None:
     origin = read.contract
-    schema = _source_schema(origin)
+    schema = pa.schema([(c.name, arrow_type(c.type)) for c in source_columns(origin)])
     if table.name == QUARANTINE:
-        schema = schema.append(pa.field(_REASON, pa.string()))
+        schema = schema.append(pa.field(REASON, pa.string()))
     with source.stream(read.sql, origin.name, schema) as rows:
         if table.name == QUARANTINE:
             for batch in rows:
@@ -80,12 +80,10 @@ def _copy(table: Table, read: SourceRead, source: RowReader, files: "_Files") ->
                     files.write(month, part)
 
 
-def _source_schema(table: Table) -> pa.Schema:
+def source_columns(table: Table) -> tuple[Column, ...]:
     """The contract's columns but the month, which is derived from the date."""
     month = table.partition.column if table.partition else None
-    return pa.schema(
-        [(column.name, arrow_type(column.type)) for column in table.columns if column.name != month]
-    )
+    return tuple(column for column in table.columns if column.name != month)
 
 
 def _set_aside(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
@@ -94,10 +92,15 @@ def _set_aside(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
             "table_name": [table] * len(rows),
-            "reason": [row.pop(_REASON) for row in rows],
-            "row_json": [json.dumps(row, default=str, ensure_ascii=False) for row in rows],
+            "reason": [row.pop(REASON) for row in rows],
+            "row_json": [row_json(row) for row in rows],
         }
     )
+
+
+def row_json(row: Mapping[str, object]) -> str:
+    """A row as the quarantine keeps it."""
+    return json.dumps(row, default=str, ensure_ascii=False)
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

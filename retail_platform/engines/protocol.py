@@ -180,6 +180,10 @@ class Auditor(Protocol):
 class Engine(Auditor, Protocol):
     """Runs SQL over data files."""
 
+    @property
+    def source_connections(self) -> int:
+        """How many statements it can ask of the source at once."""
+
     def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
         """Writes and audits every output of the request.
 

@@ -5,7 +5,7 @@ What differs is a `Backend`: how it shows data files as tables, answers SQL, and
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -13,19 +13,20 @@ from typing import Protocol
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.engines.audit import Sql, audit
-from retail_platform.engines.extraction import extract
 from retail_platform.engines.protocol import (
     Audit,
     DataFile,
     InputTable,
     OutputTable,
-    RowReader,
     RunRequest,
     TableResult,
 )
 from retail_platform.errors import EngineError
 
 log = logging.getLogger(__name__)
+
+Extract = Callable[[OutputTable], tuple[DataFile, ...]]
+"""Writes a table with `reads` from the source's rows; raises SourceError where it cannot."""
 
 
 class Backend(Sql, Protocol):
@@ -62,11 +63,17 @@ class _Written:
         return InputTable(self.output.contract, self.files + self.output.retained)
 
 
-def run(backend: Backend, request: RunRequest, source: RowReader | None) -> list[TableResult]:
-    """Writes and audits every output; see `engines.protocol.Engine.run`."""
+def run(backend: Backend, request: RunRequest, extract: Extract | None) -> list[TableResult]:
+    """Writes and audits every output; see `engines.protocol.Engine.run`.
+
+    Args:
+        backend: The engine.
+        request: What to read and to write.
+        extract: Writes what is read from the source; None where there is none.
+    """
     written: dict[str, _Written] = {}
     for output in request.outputs:
-        written[output.contract.name] = _write(backend, output, written, source)
+        written[output.contract.name] = _write(backend, output, written, extract)
     # Audited after all are written, because a check may read a table that comes later.
     for table in request.references:
         backend.show(table)
@@ -112,16 +119,16 @@ def _write(
     backend: Backend,
     output: OutputTable,
     written: Mapping[str, _Written],
-    source: RowReader | None,
+    extract: Extract | None,
 ) -> _Written:
     log.info("writing %s", qualified(output.contract))
     started = time.perf_counter()
     if output.reads is None:
         files = backend.write(output, _inputs(output, written))
-    elif source is None:
+    elif extract is None:
         raise EngineError(f"{output.contract.name} is read from a source, but none was given")
     else:
-        files = extract(output, source)
+        files = extract(output)
     return _Written(output, files, time.perf_counter() - started)
 
 

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
+from retail_platform.engines.extraction import extract
+from retail_platform.engines.jdbc import JdbcSource
 from retail_platform.engines.protocol import (
     Audit,
     DataFile,
@@ -22,7 +25,14 @@ from retail_platform.engines.protocol import (
     RunRequest,
     TableResult,
 )
-from retail_platform.engines.run import audit_tables, misplaced, named, not_as_promised, run
+from retail_platform.engines.run import (
+    Extract,
+    audit_tables,
+    misplaced,
+    named,
+    not_as_promised,
+    run,
+)
 from retail_platform.errors import EngineError, RetailError
 
 if TYPE_CHECKING:
@@ -34,6 +44,11 @@ SPARK_CONFIG = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # A source's CHAR and ENUM come without the blanks that Spark would add.
+    "spark.sql.readSideCharPadding": "false",
+    # Days before 1582 are those of the calendar that everyone else has.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.compression.codec": "snappy",
     # Iceberg knows columns by these, which the request carries.
     "spark.sql.parquet.fieldId.write.enabled": "true",
@@ -82,14 +97,18 @@ class SparkEngine:
         session: Gives the session, the same one each time; it is started when first asked for.
     """
 
+    source_connections: ClassVar[int] = 1
+
     session: "Callable[[], SparkSession]"
 
-    def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
-        """See `engines.protocol.Engine.run`."""
+    def run(
+        self, request: RunRequest, source: RowReader | JdbcSource | None = None
+    ) -> list[TableResult]:
+        """See `engines.protocol.Engine.run`; a `JdbcSource` is read by Spark itself."""
         tables = [*request.references, *(table for o in request.outputs for table in o.inputs)]
         contracts = [*(t.contract for t in tables), *(o.contract for o in request.outputs)]
         with self._backend(contracts) as backend:
-            return run(backend, request, source)
+            return run(backend, request, backend.reading(source))
 
     def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
         """See `engines.protocol.Auditor.audit`."""
@@ -171,36 +190,63 @@ class _Spark:
             reason = _told_plainly(error)
             raise EngineError(f"{named(output.contract)} could not be built: {reason}") from error
 
+    def reading(self, source: RowReader | JdbcSource | None) -> Extract | None:
+        """What writes the rows of a source."""
+        if isinstance(source, JdbcSource):
+            return partial(self._extract, source=source)
+        return partial(extract, source=source) if source else None
+
+    def _extract(self, output: OutputTable, source: JdbcSource) -> tuple[DataFile, ...]:
+        if not output.reads:
+            return ()
+        name = output.contract.name
+        try:
+            return self._store(output, source.rows(self.session, output))
+        except RetailError:
+            raise
+        except Exception as error:
+            # Neither shows its cause, which may show the password.
+            if failure := source.failure(self.session, name, error):
+                raise failure from None
+            reason = source.redact(_told_plainly(error))
+            raise EngineError(f"{name} could not be read from {source}: {reason}") from None
+
     def _write(self, output: OutputTable, inputs: Sequence[InputTable]) -> tuple[DataFile, ...]:
         from pyspark.sql import functions
 
         table = output.contract
         model = self._frame(table.sql)
         _require_types(table, model.schema)
-        columns = [
-            functions.col(name).alias(name, metadata={"parquet.field.id": output.field_ids[name]})
-            for name in table.column_names
-        ]
-        if table.partition is None or output.months is None:
-            _rebalanced(model).select(*columns).write.parquet(output.location)
-            if self.session.read.schema(model.schema).parquet(output.location).isEmpty():
-                return ()
-            return tuple(DataFile(uri) for uri in self._files(output.location))
-        month = functions.col(table.partition.column)
         monthly = {file.month for read in inputs for file in read.files if file.month}
-        if not monthly:
+        if table.partition and output.months and not monthly:
             # The model does not know which months are asked for. A missing one is kept for the audit.
+            month = functions.col(table.partition.column)
             asked = month.between(output.months.first, output.months.last)
             model = model.where(functions.coalesce(asked, functions.lit(True)))
-        by_month = _rebalanced(model, table.partition.column)
-        by_month.select(*columns, month.alias(_MONTH_FOLDER)).write.partitionBy(
-            _MONTH_FOLDER
-        ).parquet(output.location)
-        files = tuple(DataFile(uri, _month_of(uri)) for uri in self._files(output.location))
+        files = self._store(output, model)
         found = {file.month for file in files if file.month}
         if monthly and not found <= monthly:
             raise EngineError(misplaced(table, monthly, found - monthly))
         return files
+
+    def _store(self, output: OutputTable, rows: "DataFrame") -> tuple[DataFile, ...]:
+        """Writes rows that have the contract's columns; those of a monthly table by month."""
+        from pyspark.sql import functions
+
+        table = output.contract
+        columns = [
+            functions.col(name).alias(name, metadata={"parquet.field.id": output.field_ids[name]})
+            for name in table.column_names
+        ]
+        if table.partition is None:
+            _rebalanced(rows).select(*columns).write.parquet(output.location)
+            if self.session.read.schema(rows.schema).parquet(output.location).isEmpty():
+                return ()
+            return tuple(DataFile(uri) for uri in self._files(output.location))
+        month = functions.col(table.partition.column).alias(_MONTH_FOLDER)
+        by_month = _rebalanced(rows, table.partition.column).select(*columns, month)
+        by_month.write.partitionBy(_MONTH_FOLDER).parquet(output.location)
+        return tuple(DataFile(uri, _month_of(uri)) for uri in self._files(output.location))
 
     def _frame(self, sql: str) -> "DataFrame":
         for name, view in self.views.items():
