@@ -76,7 +76,8 @@ class JdbcSource:
         Each statement is one partition, and so one connection, of which no more are open at once
         than there are statements. Statements over months of their own beat Spark's partitionColumn
         and lowerBound: these wrap conditions around what the statement gives, a CASE around the
-        date, where no index helps and every connection scans the whole range.
+        date, where no index can help. Where months lie mixed in the table and a statement asks for
+        more than a few hundredths of it, the server scans it all the same, once for each.
 
         Args:
             session: Where they are read.
