@@ -18,6 +18,7 @@ from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (
     Audit,
+    Auditor,
     DataFile,
     Engine,
     InputTable,
@@ -140,14 +141,22 @@ class Builder:
     Attributes:
         contracts: What can be built.
         lake: Where it is published.
-        engine: What runs the SQL.
+        auditor: What checks it once it is published.
+        engine: What runs the SQL; None where only a Dagster run can start it.
         first_month: The first month that monthly tables may hold; the last is the running one.
     """
 
     contracts: Contracts
     lake: Lake
-    engine: Engine
+    auditor: Auditor
+    engine: Engine | None
     first_month: date
+
+    @property
+    def _running(self) -> Engine:
+        if self.engine is None:
+            raise ConfigurationError("builds are Dagster runs here: run `retail build`")
+        return self.engine
 
     @property
     def stored_months(self) -> MonthRange:
@@ -172,7 +181,7 @@ class Builder:
             run = replace(self._plan(tables, months), pinned=self._pin(tables))
             outputs = [self._output(run, table) for table in tables]
             with self._discarding_on_failure(outputs):
-                written = self.engine.run(RunRequest(tuple(outputs), self._references(tables)))
+                written = self._running.run(RunRequest(tuple(outputs), self._references(tables)))
                 results = [self._reconciled_model(run, result) for result in written]
                 _audit(results)
                 return self._publish(run, results)
@@ -203,7 +212,7 @@ class Builder:
                 run.tables,
                 run.months,
                 run.stored,
-                self.engine.source_connections,
+                self._running.source_connections,
             )
             written: list[OutputTable] = []
             with self._discarding_on_failure(written):
@@ -233,7 +242,7 @@ class Builder:
             self._require_known(table)
         asked = {table.name for table in tables}
         compared = {name for table in tables for name in self._compared_with(table)} - asked
-        results = self.engine.audit(
+        results = self.auditor.audit(
             [self._version_as_input(table, versions.get(table.name)) for table in tables],
             [
                 self._version_as_input(self.contracts.table(name), versions.get(name))
@@ -392,7 +401,7 @@ class Builder:
             ]
             written.extend(outputs)
             references = self._references_beside(run.tables, moving, results)
-            read = self.engine.run(RunRequest(tuple(outputs), references), extraction.source)
+            read = self._running.run(RunRequest(tuple(outputs), references), extraction.source)
             results.update({result.table: result for result in read})
             after = extraction.totals()
             moving = [table for table in run.tables if before[table.name] != after[table.name]]

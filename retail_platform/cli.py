@@ -380,7 +380,13 @@ def status(format: FormatOption = Format.TABLE) -> None:
     settings = platform.settings
     _say(f"home      {settings.home}")
     _say(f"settings  {settings.settings_file}")
-    if settings.source_url is None:
+    if settings.on_aws:
+        warehouse = platform.lake.storage.warehouse
+        _say(f"lake      {warehouse}, Glue databases {settings.database_prefix}*")
+        _say(f"engine    Glue job {settings.glue_job}")
+        _say(f"sql       Athena workgroup {settings.athena_workgroup}")
+        _say(f"source    the database of secret {settings.source_secret}")
+    elif settings.source_url is None:
         _say(f"source    the embedded PostgreSQL, data in {data_directory(settings.home)}")
     else:
         address = Address.parse(settings.source_url.get_secret_value())
@@ -497,8 +503,8 @@ def _note_first_month(platform: Platform, url: str | None, first_month: date) ->
 
 def _is_source(settings: Settings, url: str | None) -> bool:
     """Whether `url` is the source that this home builds from; None stands for the embedded one."""
-    if url is None or settings.source_url is None:
-        return url is None and settings.source_url is None
+    if url is None or settings.source_url is None or settings.on_aws:
+        return url is None and settings.has_embedded_source
     return Address.parse(url) == Address.parse(settings.source_url.get_secret_value())
 
 

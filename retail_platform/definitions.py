@@ -1,11 +1,13 @@
 """The one place where Dagster's definitions are put together. Nothing here touches the network."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from retail_platform.assets.layers import layer_assets, source_specs
+from retail_platform.assets.layers import BuilderOf, layer_assets, source_specs
 from retail_platform.automation.schedules import nightly
+from retail_platform.build import Builder
 from retail_platform.contracts.loader import LAYERS
 from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings, load_settings
@@ -25,7 +27,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         start_date=f"{settings.first_month}-01",
         end_offset=1,
     )
-    layers = [layer_assets(platform.builder, layer, months, platform.source) for layer in LAYERS]
+    layers = [
+        layer_assets(platform.builder, layer, months, platform.source, _building(platform))
+        for layer in LAYERS
+    ]
     job = dg.define_asset_job(
         BUILD_JOB,
         selection=dg.AssetSelection.assets(*layers),
@@ -39,6 +44,26 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         executor=dg.in_process_executor,
         resources={} if spark is None else {"pyspark": spark},
     )
+
+
+def _building(platform: Platform) -> BuilderOf:
+    """What builds in a step: on AWS an engine that belongs to the step, because Pipes does."""
+    builder, settings = platform.builder, platform.settings
+    if not settings.on_aws:
+        return lambda _: builder
+    from retail_platform.glue.runner import GlueEngine, job_source
+
+    def building(context: dg.AssetExecutionContext) -> Builder:
+        engine = GlueEngine(
+            settings.glue_job,
+            settings.pipes_bucket,
+            platform.lake.storage.warehouse,
+            context,
+            lambda: job_source(settings.source_secret, platform.source_address()),
+        )
+        return replace(builder, engine=engine)
+
+    return building
 
 
 def _spark(settings: Settings) -> "LazyPySparkResource":

@@ -10,16 +10,20 @@ from retail_platform.build import Builder
 from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.months import parse_month
 from retail_platform.engines.duckdb import DuckDBEngine
-from retail_platform.engines.protocol import Engine
 from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake
-from retail_platform.serving.query import LocalSql
+from retail_platform.lake.storage import Storage
+from retail_platform.serving.query import LocalSql, QueryService
 from retail_platform.serving.snapshots import LakeSnapshots
 from retail_platform.settings import Settings, provide_java
+from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source, open_source
+from retail_platform.sources.secret import address_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from retail_platform.engines.spark import SparkEngine
 
 SOURCE_DATABASE = "classicmodels"
 """The embedded PostgreSQL's database that stands in for a retailer's."""
@@ -45,16 +49,31 @@ class Platform:
     @cached_property
     def lake(self) -> Lake:
         """Where they are published."""
-        return Lake(FolderStorage(self.settings.home / "lake"), self.contracts)
+        return Lake(self._storage, self.contracts)
+
+    @property
+    def _storage(self) -> Storage:
+        settings = self.settings
+        if settings.on_aws:
+            from retail_platform.lake.s3 import S3Storage
+
+            return S3Storage(settings.lake_bucket, database_prefix=settings.database_prefix)
+        return FolderStorage(settings.home / "lake")
 
     @cached_property
     def builder(self) -> Builder:
-        """What builds them."""
+        """What builds and checks them; on AWS it builds with the engine of a Dagster step."""
         first_month = parse_month(self.settings.first_month)
-        return Builder(self.contracts, self.lake, self._engine, first_month)
+        if self.settings.on_aws:
+            from retail_platform.serving.athena_audit import AthenaAuditor
+
+            auditor = AthenaAuditor(self.settings.athena_workgroup, self.settings.database_prefix)
+            return Builder(self.contracts, self.lake, auditor, None, first_month)
+        engine = self._engine
+        return Builder(self.contracts, self.lake, engine, engine, first_month)
 
     @property
-    def _engine(self) -> Engine:
+    def _engine(self) -> "DuckDBEngine | SparkEngine":
         if self.settings.engine == "spark":
             from retail_platform.engines.spark import SparkEngine
 
@@ -74,13 +93,22 @@ class Platform:
         return builder.getOrCreate()
 
     @cached_property
-    def sql(self) -> LocalSql:
+    def sql(self) -> QueryService:
         """What answers SQL."""
-        return LocalSql(LakeSnapshots(self.lake), self.settings.memory_limit)
+        snapshots = LakeSnapshots(self.lake)
+        if self.settings.on_aws:
+            from retail_platform.serving.athena import AthenaSql
+
+            workgroup, prefix = self.settings.athena_workgroup, self.settings.database_prefix
+            return AthenaSql(workgroup, prefix, snapshots)
+        return LocalSql(snapshots, self.settings.memory_limit)
 
     @contextmanager
     def source_url(self) -> Iterator[str]:
         """The URL of the OLTP database, whose embedded server runs while it is in use."""
+        if self.settings.on_aws:
+            yield self.source_address().url
+            return
         if self.settings.source_url is not None:
             yield self.settings.source_url.get_secret_value()
             return
@@ -88,6 +116,19 @@ class Platform:
 
         with embedded_postgres(self.settings.home) as server:
             yield server.ensure_database(SOURCE_DATABASE)
+
+    def source_address(self) -> Address:
+        """Where the OLTP database is; on AWS, where its login is in Secrets Manager.
+
+        Raises:
+            ConfigurationError: The secret is missing or of no use.
+        """
+        from retail_platform.aws import aws_errors, client
+
+        name, url = self.settings.source_secret, self.settings.source_url
+        with aws_errors(f"reading the secret {name}", "create it, or correct RETAIL_SOURCE_SECRET"):
+            secret = client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+        return address_of(secret, name, url.get_secret_value() if url else None)
 
     def has_shop(self, source: Source) -> bool:
         """Whether the OLTP database holds anything; one table stands for all."""

@@ -1,8 +1,9 @@
 """A build as one Dagster run in this process, with its outcome in plain words."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,12 @@ def run_build(
             _require_shop(platform, source)
         months = _months(platform, source, first, last)
         say(f"building {', '.join(names) or 'all tables'}, months {months}")
-        with _told_plainly(platform.settings.dagster_home), _instance(platform) as instance:
+        with (
+            _told_plainly(platform.settings.dagster_home),
+            _instance(platform) as instance,
+            # What a job elsewhere prints, Pipes prints here; stdout is for rows.
+            redirect_stdout(sys.stderr),
+        ):
             job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
             result = job.execute_in_process(
                 instance=instance,

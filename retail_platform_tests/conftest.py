@@ -4,7 +4,6 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
 from retail_platform_tests.athena import Athena, athena_service
-from retail_platform_tests.glue.stand_in import PYTHON, StandIn, serving
+from retail_platform_tests.glue.stand_in import JDBC_JARS, PYTHON, StandIn, serving
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
@@ -44,13 +43,6 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL with pgvector."""
     with postgres_server() as server:
         yield server
-
-
-JDBC_JARS = {
-    "mysql": Path("/usr/share/java/mariadb-java-client.jar"),
-    "postgresql": Path("/usr/share/java/postgresql.jar"),
-}
-"""Where Debian's libmariadb-java and libpostgresql-jdbc-java put the drivers."""
 
 
 @pytest.fixture(scope="session")

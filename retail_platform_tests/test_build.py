@@ -65,7 +65,7 @@ class Shop:
     @property
     def builder(self) -> Builder:
         engine = DuckDBEngine("500MB", self.folder / "spill")
-        return Builder(self.contracts, self.lake, engine, date(2003, 1, 1))
+        return Builder(self.contracts, self.lake, engine, engine, date(2003, 1, 1))
 
     def execute(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:

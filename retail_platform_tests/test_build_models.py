@@ -60,7 +60,8 @@ FACT_LINES = replace(
 def builder_of(folder: Path, *tables: Table) -> Builder:
     contracts = Contracts({table.name: table for table in (LINES, *tables)})
     lake = Lake(FolderStorage(folder / "lake"), contracts)
-    return Builder(contracts, lake, DuckDBEngine("500MB", folder / "spill"), JANUARY)
+    engine = DuckDBEngine("500MB", folder / "spill")
+    return Builder(contracts, lake, engine, engine, JANUARY)
 
 
 def line(number: int, shop: str, month: date) -> Row:
@@ -71,7 +72,7 @@ def publish_lines(builder: Builder, *rows: Row) -> None:
     """Puts rows into raw, as an extraction would."""
     lake, plan = builder.lake, builder.lake.plan(LINES)
     files = write_files(LINES, lake.new_location(LINES), rows, plan.field_ids)
-    result = builder.engine.audit([InputTable(LINES, files)], [])[0]
+    result = builder.auditor.audit([InputTable(LINES, files)], [])[0]
     lake.publish(Publication(LINES, plan, files, None, result.measures, {}))
 
 

@@ -1,7 +1,7 @@
 """Every table an asset, from its contract and SQL alone: one multi-asset, one engine run, a layer."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -16,6 +16,9 @@ from retail_platform.contracts.model import Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.extraction import OpenSource
+
+BuilderOf = Callable[[dg.AssetExecutionContext], Builder]
+"""Gives what builds in a step."""
 
 SOURCE = "source"
 """The group of the OLTP tables, which Dagster shows but does not make."""
@@ -61,14 +64,16 @@ def layer_assets(
     layer: str,
     partitions: dg.PartitionsDefinition[str],
     open_source: OpenSource,
+    building: BuilderOf,
 ) -> dg.AssetsDefinition:
     """All tables of a layer as one subsettable multi-asset.
 
     Args:
-        builder: What builds them.
+        builder: What they are, and what checks them.
         layer: `raw`, which is read from the source, or a layer of models.
         partitions: The months of the monthly tables.
         open_source: Connects to the OLTP database.
+        building: Gives what builds them in a step.
     """
     contracts = builder.contracts
     tables = contracts.layer(layer)
@@ -93,9 +98,9 @@ def layer_assets(
                 return
             months = _months(context, builder, selected)
             if layer == LAYERS[0]:
-                built = builder.extract(selected, months, open_source)
+                built = building(context).extract(selected, months, open_source)
             else:
-                built = builder.build_models(selected, months)
+                built = building(context).build_models(selected, months)
         except AuditFailed as failure:
             yield from _unpublished_checks(contracts, failure.checks, checks)
             # Here and below without the cause: it repeats the message, and its traceback helps no
@@ -326,6 +331,10 @@ def _finding(result: CheckResult) -> str | None:
     return result.detail or (None if result.passed else result.check.description)
 
 
+def _shown(value: str) -> dg.MetadataValue[Any]:
+    return (dg.MetadataValue.url if value.startswith("https://") else dg.MetadataValue.text)(value)
+
+
 def _materialization(
     context: dg.AssetExecutionContext,
     builder: Builder,
@@ -353,6 +362,7 @@ def _materialization(
         "bytes_written": result.byte_count,
         "files_written": len(result.files),
         "engine_seconds": round(result.seconds, 3),
+        **{name: _shown(value) for name, value in result.origin.items()},
     }
     checks = context.selected_asset_check_keys
     return dg.MaterializeResult(

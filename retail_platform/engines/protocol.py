@@ -177,7 +177,7 @@ class Auditor(Protocol):
         """
 
 
-class Engine(Auditor, Protocol):
+class Engine(Protocol):
     """Runs SQL over data files."""
 
     @property

@@ -24,7 +24,7 @@ from retail_platform.contracts.loader import sql_folder
 from retail_platform.errors import ConfigurationError
 from retail_platform.glue.order import DISTRIBUTION
 
-PROVIDED = frozenset({"boto3", "numpy", "py4j", "pyarrow", "pyspark"})
+PROVIDED = frozenset({"boto3", "botocore", "numpy", "py4j", "pyarrow", "pyspark"})
 """What Glue 5.1 has of what we need; see "Python modules already provided in AWS Glue" there."""
 
 SCRIPT = "retail_glue_job.py"

@@ -6,9 +6,10 @@ Dagster starts it, gives it the order through Pipes, and commits what it wrote. 
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster_pipes import (
     PipesCliArgsParamsLoader,
     PipesS3ContextLoader,
@@ -16,6 +17,7 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
+from retail_platform.engines.jdbc import JdbcSource
 from retail_platform.engines.spark import SparkEngine
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.glue.order import JobSource, as_message, from_extras
@@ -63,12 +65,27 @@ def _session() -> "SparkSession":
     return SparkSession.builder.getOrCreate()
 
 
-def _source(source: JobSource) -> Any:
-    """The source with its credentials, which come from Secrets Manager and go nowhere else."""
-    raise NotImplementedError
+def _source(source: JobSource) -> JdbcSource:
+    """The source with its login, which comes from Secrets Manager and goes nowhere else.
 
-
-def _credentials(secret: str) -> tuple[str, str]:
-    text = boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-    login = json.loads(text)
-    return login["username"], login["password"]
+    Raises:
+        ConfigurationError: The job may not read the secret, or cannot reach it.
+    """
+    try:
+        secret = boto3.client("secretsmanager").get_secret_value(SecretId=source.secret)
+    except (BotoCoreError, ClientError) as error:
+        raise ConfigurationError(
+            f"the Glue job cannot read the secret {source.secret}: {error}: grant its role "
+            "secretsmanager:GetSecretValue on it, and let its network reach Secrets Manager"
+        ) from error
+    login = json.loads(secret["SecretString"])
+    return JdbcSource(
+        source.product,
+        source.host,
+        source.port,
+        source.database,
+        str(login["username"]),
+        str(login["password"]),
+        source.session,
+        source.tls,
+    )

@@ -32,7 +32,7 @@ class JobSource:
         port: Its port.
         database: Its name.
         session: The statement that settles a session.
-        options: How to encrypt, by the names of `sources.address`.
+        tls: How to encrypt; see `engines.jdbc.JdbcSource`.
     """
 
     secret: str
@@ -41,7 +41,7 @@ class JobSource:
     port: int
     database: str
     session: str
-    options: dict[str, str]
+    tls: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,26 @@ by S3. A run that this platform started and lost sight of is stopped before anot
 import logging
 import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
 
 from retail_platform.aws import aws_errors, client, code_of, region, told
-from retail_platform.engines.protocol import (
-    Audit,
-    Auditor,
-    InputTable,
-    RowReader,
-    RunRequest,
-    TableResult,
-)
-from retail_platform.errors import ConfigurationError, EngineError, RetailError
+from retail_platform.engines.protocol import RowReader, RunRequest, TableResult
+from retail_platform.errors import EngineError, RetailError
 from retail_platform.glue.bundle import bundle_version
 from retail_platform.glue.order import Answer, JobSource, Order, as_extras, from_messages
+from retail_platform.sources.address import Address
 
 log = logging.getLogger(__name__)
+
+# Dagster warns so whoever reads messages by its own readers.
+warnings.filterwarnings("ignore", message="Function `PipesMessageReader.expected_writer_count`")
 
 _POLL_SECONDS = 2.0
 _PATIENCE_SECONDS = 600.0
@@ -73,42 +71,32 @@ class GlueEngine:
         job: The job's name.
         pipes_bucket: Through which orders and results go.
         lake: The URI of the lake, whose runs nobody else may have under way.
-        auditor: Checks what is published.
+        context: The Dagster step that waits for the job.
         source: Tells the job where it reads the source; None where there is none.
-        context: The Dagster step that waits for the job; None outside one.
     """
+
+    source_connections: ClassVar[int] = 4  # what a busy database bears
 
     job: str
     pipes_bucket: str
     lake: str
-    auditor: Auditor
+    context: dg.OpExecutionContext | dg.AssetExecutionContext
     source: Callable[[], JobSource] | None = None
-    context: dg.OpExecutionContext | dg.AssetExecutionContext | None = None
-
-    def within(self, context: dg.OpExecutionContext | dg.AssetExecutionContext) -> "GlueEngine":
-        """The engine of one Dagster step."""
-        return replace(self, context=context)
-
-    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
-        """See `engines.protocol.Auditor.audit`."""
-        return self.auditor.audit(tables, references)
 
     def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
         """See `engines.protocol.Engine.run`; `source` stays here, the job has its own way there.
 
         Raises:
-            ConfigurationError: There is no Dagster step, or something on AWS is missing.
+            ConfigurationError: Something on AWS is missing.
             SourceError, EngineError: The job says so, or it failed, was stopped or said nothing.
             LakeError: AWS cannot be reached.
         """
-        if self.context is None:
-            raise ConfigurationError("the Glue job is started by a Dagster run: `retail build`")
         reads = any(output.reads for output in request.outputs)
         order = Order(request, self.source() if self.source and reads else None)
         glue = client("glue")
         self._stop_orphans(glue)
         for attempt in range(1, _ATTEMPTS + 1):
-            run, answer = self._attempt(glue, self.context, _moved(order, attempt))
+            run, answer = self._attempt(glue, _moved(order, attempt))
             if attempt < _ATTEMPTS and answer.error is None and _is_passing(run):
                 log.warning(
                     "Glue job run %s ended as %s (%s); trying once more",
@@ -120,12 +108,7 @@ class GlueEngine:
             return self._results(run, answer, request)
         raise AssertionError("unreachable")
 
-    def _attempt(
-        self,
-        glue: Any,
-        context: dg.OpExecutionContext | dg.AssetExecutionContext,
-        order: Order,
-    ) -> tuple[dict[str, Any], Answer]:
+    def _attempt(self, glue: Any, order: Order) -> tuple[dict[str, Any], Answer]:
         """One job run to its end, however it ends, and what it reported."""
         s3 = client("s3")
         with (
@@ -134,7 +117,7 @@ class GlueEngine:
                 "create it, or correct RETAIL_PIPES_BUCKET",
             ),
             dg.open_pipes_session(
-                context=context,
+                context=self.context,
                 extras=as_extras(order, bundle_version()),
                 context_injector=PipesS3ContextInjector(bucket=self.pipes_bucket, client=s3),
                 message_reader=PipesS3MessageReader(
@@ -327,4 +310,19 @@ def _is_passing(run: Mapping[str, Any]) -> bool:
         return True
     return run["JobRunState"] == "FAILED" and bool(
         _WORTH_RETRYING.search(run.get("ErrorMessage", ""))
+    )
+
+
+def job_source(secret: str, address: Address) -> JobSource:
+    """How the job reaches the source at `address`, whose login is in a secret.
+
+    Args:
+        secret: Its name or ARN.
+        address: The source; its login stays here.
+    """
+    dialect = address.dialect
+    tls = address.option("ssl-mode" if dialect.name == "mysql" else "sslmode")
+    product = dialect.product.lower()
+    return JobSource(
+        secret, product, address.host, address.port, address.database, dialect.session, tls or ""
     )

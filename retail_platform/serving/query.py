@@ -60,6 +60,14 @@ class SnapshotReader(Protocol):
         ...
 
 
+class QueryService(Protocol):
+    """Answers SQL in Athena's dialect over the published snapshots."""
+
+    def run(self, sql: str, as_of: datetime | None = None) -> "pa.Table":
+        """Runs one query; see `LocalSql.run`."""
+        ...
+
+
 class LocalSql:
     """Answers queries over the snapshots of one lake."""
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from retail_platform.engines.duckdb import duckdb_type
+from retail_platform.errors import LakeError
 from retail_platform.lake.lake import Lake
 
 
 class LakeSnapshots:
-    """Implements `serving.query.SnapshotReader`."""
+    """Implements `serving.query.SnapshotReader` and `serving.athena.SnapshotHistory`."""
 
     def __init__(self, lake: Lake) -> None:
         """Reads the lake only when asked."""
@@ -23,6 +24,13 @@ class LakeSnapshots:
         version = self._lake.version(table, as_of)
         files = self._lake.files(table, snapshot_id=version.snapshot_id) if version else ()
         return [file.uri for file in files]
+
+    def snapshot(self, table: str, as_of: datetime | None) -> int:
+        """The id of a published table's snapshot."""
+        version = self._lake.version(table, as_of)
+        if version is None:
+            raise LakeError(f"{table} was never built: run `retail build {table}` first")
+        return version.snapshot_id
 
     def columns(self, table: str, as_of: datetime | None) -> Sequence[tuple[str, str]]:
         """Name and DuckDB type of the columns of a table's snapshot."""

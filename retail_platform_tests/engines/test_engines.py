@@ -13,6 +13,7 @@ from retail_platform.contracts.model import Column, ForeignKey, MonthPartition, 
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import (
+    Auditor,
     DataFile,
     Engine,
     InputTable,
@@ -22,7 +23,7 @@ from retail_platform.engines.protocol import (
 )
 from retail_platform.engines.spark import SparkEngine
 from retail_platform.errors import EngineError
-from retail_platform_tests.glue.steps import InAStep, glue_engine
+from retail_platform_tests.glue.steps import GlueInAStep
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
 
 SHOPS = Table(
@@ -75,12 +76,20 @@ def model(rows: str) -> str:
 
 @pytest.fixture(params=["duckdb", "spark", "glue"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    duckdb_engine = DuckDBEngine("500MB", tmp_path / "spill")
-    if request.param == "duckdb":
-        return duckdb_engine
     if request.param == "glue":
         request.getfixturevalue("glue")
-        return InAStep(glue_engine(duckdb_engine))
+        return GlueInAStep()
+    return local_engine(request, tmp_path)
+
+
+@pytest.fixture(params=["duckdb", "spark"])
+def auditor(request: pytest.FixtureRequest, tmp_path: Path) -> Auditor:
+    return local_engine(request, tmp_path)
+
+
+def local_engine(request: pytest.FixtureRequest, tmp_path: Path) -> DuckDBEngine | SparkEngine:
+    if request.param == "duckdb":
+        return DuckDBEngine("500MB", tmp_path / "spill")
     return SparkEngine(lambda: request.getfixturevalue("spark"))
 
 
@@ -287,10 +296,10 @@ def test_columns_that_older_files_lack_are_null(engine: Engine, tmp_path: Path) 
     assert read_rows(result.files) == [{"shop": "a", "city": "?"}]
 
 
-def test_a_published_table_is_checked_again(engine: Engine, tmp_path: Path) -> None:
+def test_a_published_table_is_checked_again(auditor: Auditor, tmp_path: Path) -> None:
     files = sales_by_month(tmp_path)
     shops = write_files(SHOPS, f"file://{tmp_path}/shops", [{"shop": "b"}])
-    (result,) = engine.audit([InputTable(SALES, files)], [InputTable(SHOPS, shops)])
+    (result,) = auditor.audit([InputTable(SALES, files)], [InputTable(SHOPS, shops)])
     assert [(r.check.name, r.failing_rows) for r in result.checks if not r.passed] == [
         ("shop_exists", 1)
     ]

@@ -21,17 +21,18 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.engines import jdbc
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.jdbc import JdbcSource
-from retail_platform.engines.protocol import Engine, OutputTable, RowReader, RunRequest, TableResult
+from retail_platform.engines.protocol import OutputTable, RowReader, RunRequest, TableResult
 from retail_platform.engines.spark import SparkEngine
 from retail_platform.errors import EngineError, SourceError
 from retail_platform.extraction import Extraction
+from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import open_source
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
-from retail_platform_tests.conftest import JDBC_JARS
 from retail_platform_tests.engines.test_parity import assert_same
+from retail_platform_tests.glue.stand_in import JDBC_JARS
 from retail_platform_tests.parquet import Row, read_rows
 from retail_platform_tests.sources.tables import MONTHLY, table
 
@@ -392,12 +393,13 @@ def test_the_raw_layer_is_that_of_the_laptops_reader(
             return super().run(request, database.jdbc)
 
     built = []
-    engines: tuple[Engine, ...] = (
+    engines: tuple[DuckDBEngine | SparkEngine, ...] = (
         DuckDBEngine("500MB", tmp_path / "spill"),
         JdbcEngine(lambda: spark),
     )
     for number, engine in enumerate(engines):
-        builder = Builder(CONTRACTS, Lake(tmp_path / f"{number}", CONTRACTS), engine, YEARS.first)
+        lake = Lake(FolderStorage(tmp_path / f"{number}"), CONTRACTS)
+        builder = Builder(CONTRACTS, lake, engine, engine, YEARS.first)
         layer = CONTRACTS.layer("raw")
         extracted = builder.extract(layer, YEARS, lambda: open_source(database.url))
         built.append({one.result.table: one.result for one in extracted})

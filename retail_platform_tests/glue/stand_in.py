@@ -37,6 +37,12 @@ PYTHON = ROOT / ".venv-glue" / "bin" / "python"
 JOB = "retail-job"
 LOG_GROUP = "/aws-glue/jobs"
 
+JDBC_JARS = {
+    "mysql": Path("/usr/share/java/mariadb-java-client.jar"),
+    "postgresql": Path("/usr/share/java/postgresql.jar"),
+}
+"""Where Debian's libmariadb-java and libpostgresql-jdbc-java put the drivers."""
+
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED")
 
 
@@ -191,6 +197,7 @@ class StandIn:
                     "HOME": str(self.folder),
                     "PYTHONPATH": str(installed(self.bundle, self.folder)),
                     "JAVA_HOME": _java_home(),
+                    "PYSPARK_PYTHON": str(PYTHON),
                     **environment(self.url),
                 },
                 cwd=self.folder,
@@ -208,6 +215,7 @@ class StandIn:
                 "spark.driver.memory": "1g",
                 "spark.driver.host": "127.0.0.1",
                 "spark.driver.bindAddress": "127.0.0.1",
+                "spark.driver.extraClassPath": ":".join(str(jar) for jar in JDBC_JARS.values()),
                 "spark.ui.enabled": "false",
                 "spark.ui.showConsoleProgress": "false",
                 "spark.sql.shuffle.partitions": "4",

@@ -1,18 +1,11 @@
 """The Glue engine as any other, for the suite that holds for every engine."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import dagster as dg
 
-from retail_platform.engines.duckdb import DuckDBEngine
-from retail_platform.engines.protocol import (
-    Audit,
-    InputTable,
-    RowReader,
-    RunRequest,
-    TableResult,
-)
+from retail_platform.engines.protocol import RowReader, RunRequest, TableResult
 from retail_platform.glue.runner import GlueEngine
 from retail_platform_tests.aws import PIPES_BUCKET
 from retail_platform_tests.glue.stand_in import JOB
@@ -20,20 +13,11 @@ from retail_platform_tests.glue.stand_in import JOB
 LAKE = "file:///lake"
 
 
-def glue_engine(duckdb: DuckDBEngine) -> GlueEngine:
-    """The engine outside a step; it audits with DuckDB."""
-    return GlueEngine(JOB, PIPES_BUCKET, LAKE, duckdb)
-
-
 @dataclass(frozen=True)
-class InAStep:
-    """An engine each of whose runs is a Dagster run of one step.
+class GlueInAStep:
+    """The engine, each of whose runs is here a Dagster run of one step."""
 
-    Attributes:
-        engine: What runs in it.
-    """
-
-    engine: GlueEngine
+    source_connections: ClassVar[int] = GlueEngine.source_connections
 
     def run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
         """See `engines.protocol.Engine.run`."""
@@ -43,7 +27,7 @@ class InAStep:
         @dg.op
         def step(context: dg.OpExecutionContext) -> None:
             try:
-                found.extend(self.engine.within(context).run(request, source))
+                found.extend(GlueEngine(JOB, PIPES_BUCKET, LAKE, context).run(request, source))
             except Exception as error:
                 raised.append(error)
 
@@ -55,7 +39,3 @@ class InAStep:
         if raised:
             raise raised[0]
         return found
-
-    def audit(self, tables: Sequence[InputTable], references: Sequence[InputTable]) -> list[Audit]:
-        """See `engines.protocol.Auditor.audit`."""
-        return self.engine.audit(tables, references)

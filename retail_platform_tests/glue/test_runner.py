@@ -12,22 +12,21 @@ import dagster as dg
 import pytest
 
 from retail_platform.contracts.model import Column, Table
-from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import OutputTable, RunRequest, SourceRead
 from retail_platform.errors import ConfigurationError, EngineError, LakeError
 from retail_platform.glue import runner
 from retail_platform.glue.bundle import bundle_version
 from retail_platform_tests.aws import PIPES_BUCKET
 from retail_platform_tests.glue.stand_in import JOB, PYTHON, StandIn, installed
-from retail_platform_tests.glue.steps import LAKE, InAStep, glue_engine
+from retail_platform_tests.glue.steps import LAKE, GlueInAStep
 from retail_platform_tests.parquet import read_rows
 
 NAMES = ("first", "second", "third")
 
 
 @pytest.fixture
-def engine(glue: StandIn, tmp_path: Path) -> InAStep:
-    return InAStep(glue_engine(DuckDBEngine("500MB", tmp_path)))
+def engine(glue: StandIn) -> GlueInAStep:
+    return GlueInAStep()
 
 
 def table(name: str) -> Table:
@@ -50,7 +49,7 @@ def request_(tmp_path: Path) -> RunRequest:
     )
 
 
-def test_the_results_name_the_run(glue: StandIn, engine: InAStep, request_: RunRequest) -> None:
+def test_the_results_name_the_run(glue: StandIn, engine: GlueInAStep, request_: RunRequest) -> None:
     results = engine.run(request_)
     assert [result.table for result in results] == list(NAMES)
     origin = results[0].origin
@@ -61,7 +60,7 @@ def test_the_results_name_the_run(glue: StandIn, engine: InAStep, request_: RunR
 
 
 def test_the_order_travels_by_s3_and_is_gone_afterwards(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     engine.run(request_)
     size = sum(len(name) + len(value) for name, value in glue.runs[0].arguments.items())
@@ -74,7 +73,7 @@ def test_the_order_travels_by_s3_and_is_gone_afterwards(
 
 
 def test_what_the_job_prints_is_shown(
-    engine: InAStep, request_: RunRequest, capfd: pytest.CaptureFixture[str]
+    engine: GlueInAStep, request_: RunRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
     engine.run(request_)
     shown = capfd.readouterr().out.splitlines()
@@ -87,7 +86,7 @@ def test_what_the_job_prints_is_shown(
 
 
 def test_a_job_that_fails_half_way_gives_nothing(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.faults += ["half_way"]
     with pytest.raises(
@@ -109,7 +108,7 @@ def test_a_job_that_fails_half_way_gives_nothing(
     ],
 )
 def test_a_table_that_the_job_did_not_report_does_not_count(
-    glue: StandIn, engine: InAStep, request_: RunRequest, fault: str, lacking: str
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest, fault: str, lacking: str
 ) -> None:
     glue.faults += [fault]
     with pytest.raises(EngineError, match=rf"succeeded, but did not report {lacking}: nothing is"):
@@ -131,7 +130,7 @@ def test_a_table_that_the_job_did_not_report_does_not_count(
     ],
 )
 def test_an_end_without_success_is_a_failure_with_a_remedy(
-    glue: StandIn, engine: InAStep, request_: RunRequest, fault: str, told: str
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest, fault: str, told: str
 ) -> None:
     glue.faults += [fault]
     with pytest.raises(EngineError, match=told):
@@ -140,7 +139,7 @@ def test_an_end_without_success_is_a_failure_with_a_remedy(
 
 
 def test_a_failure_of_glue_itself_is_tried_once_more_in_a_fresh_folder(
-    glue: StandIn, engine: InAStep, request_: RunRequest, tmp_path: Path
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest, tmp_path: Path
 ) -> None:
     left = tmp_path / "first" / "part-left-behind.parquet"
     left.parent.mkdir()
@@ -152,7 +151,7 @@ def test_a_failure_of_glue_itself_is_tried_once_more_in_a_fresh_folder(
 
 
 def test_a_failure_of_glue_that_stays_is_told(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.faults += ["ERROR:Resource setup error", "ERROR:Resource setup error"]
     with pytest.raises(EngineError, match=r"ended as ERROR \(Resource setup error\)"):
@@ -161,7 +160,7 @@ def test_a_failure_of_glue_that_stays_is_told(
 
 
 def test_a_worker_that_is_killed_is_a_failed_job(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.faults += ["killed"]
     with pytest.raises(EngineError, match=r"exit code 137\): a worker had too little memory"):
@@ -171,7 +170,7 @@ def test_a_worker_that_is_killed_is_a_failed_job(
 # Calls that fail
 
 
-def test_throttling_is_waited_for(glue: StandIn, engine: InAStep, request_: RunRequest) -> None:
+def test_throttling_is_waited_for(glue: StandIn, engine: GlueInAStep, request_: RunRequest) -> None:
     glue.refusals += [
         ("StartJobRun", "ThrottlingException"),
         ("StartJobRun", "ConcurrentRunsExceededException"),
@@ -183,7 +182,7 @@ def test_throttling_is_waited_for(glue: StandIn, engine: InAStep, request_: RunR
 
 
 def test_a_run_whose_start_was_not_confirmed_is_found_and_not_doubled(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.refusals += [("AfterStartJobRun", "InternalServiceException")]
     assert len(engine.run(request_)) == 3
@@ -192,7 +191,7 @@ def test_a_run_whose_start_was_not_confirmed_is_found_and_not_doubled(
 
 def test_glue_that_never_starts_a_job_is_given_up(
     glue: StandIn,
-    engine: InAStep,
+    engine: GlueInAStep,
     request_: RunRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -206,7 +205,7 @@ def test_glue_that_never_starts_a_job_is_given_up(
 
 
 def test_a_cancelled_step_stops_its_job(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.faults += ["hangs"]
     interrupt = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
@@ -217,7 +216,7 @@ def test_a_cancelled_step_stops_its_job(
 
 
 def test_a_job_that_nobody_waits_for_is_stopped_and_not_doubled(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.faults += ["hangs", "hangs"]
     start = boto3.client("glue").start_job_run
@@ -242,7 +241,7 @@ def _until(true: "object") -> None:
 
 def test_another_version_of_the_bundle_is_refused(
     glue: StandIn,
-    engine: InAStep,
+    engine: GlueInAStep,
     request_: RunRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -256,7 +255,7 @@ def test_another_version_of_the_bundle_is_refused(
 
 
 def test_an_error_of_a_model_is_told_in_its_own_words(
-    glue: StandIn, engine: InAStep, tmp_path: Path
+    glue: StandIn, engine: GlueInAStep, tmp_path: Path
 ) -> None:
     wrong = Table(**{**vars(table("first")), "sql": "SELECT no_such AS text"})
     request = RunRequest((OutputTable(wrong, f"file://{tmp_path}/out", {"text": 1}),))
@@ -265,20 +264,24 @@ def test_an_error_of_a_model_is_told_in_its_own_words(
     assert "the end of its log:" in str(e.value)
 
 
-def test_a_read_without_a_source_is_refused(glue: StandIn, engine: InAStep, tmp_path: Path) -> None:
+def test_a_read_without_a_source_is_refused(
+    glue: StandIn, engine: GlueInAStep, tmp_path: Path
+) -> None:
     read = SourceRead(table("first"), "SELECT 1")
     output = OutputTable(table("first"), f"file://{tmp_path}/out", {"text": 1}, reads=(read,))
     with pytest.raises(EngineError, match="read from a source, but none was given"):
         engine.run(RunRequest((output,)))
 
 
-def test_a_missing_job_is_named(glue: StandIn, engine: InAStep, request_: RunRequest) -> None:
+def test_a_missing_job_is_named(glue: StandIn, engine: GlueInAStep, request_: RunRequest) -> None:
     boto3.client("glue").delete_job(JobName=JOB)
     with pytest.raises(ConfigurationError, match=rf"{JOB}.*correct RETAIL_GLUE_JOB"):
         engine.run(request_)
 
 
-def test_a_missing_bucket_is_named(glue: StandIn, engine: InAStep, request_: RunRequest) -> None:
+def test_a_missing_bucket_is_named(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
+) -> None:
     boto3.client("s3").delete_bucket(Bucket=PIPES_BUCKET)
     with pytest.raises(ConfigurationError, match=rf"{PIPES_BUCKET}.*correct RETAIL_PIPES_BUCKET"):
         engine.run(request_)
@@ -286,7 +289,7 @@ def test_a_missing_bucket_is_named(glue: StandIn, engine: InAStep, request_: Run
 
 
 def test_a_missing_permission_is_named(
-    glue: StandIn, engine: InAStep, request_: RunRequest
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     glue.refusals += [("StartJobRun", "AccessDeniedException")]
     with pytest.raises(ConfigurationError, match=rf"{JOB}: AWS forbids it .*grant the permission"):
@@ -294,7 +297,7 @@ def test_a_missing_permission_is_named(
 
 
 def test_a_missing_region_is_told(
-    engine: InAStep, request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+    engine: GlueInAStep, request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(ConfigurationError, match="no AWS region is set: set AWS_DEFAULT_REGION"):
@@ -302,21 +305,13 @@ def test_a_missing_region_is_told(
 
 
 def test_missing_credentials_are_told(
-    engine: InAStep, request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+    engine: GlueInAStep, request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers them
     with pytest.raises(ConfigurationError, match="there are no AWS credentials"):
         engine.run(request_)
-
-
-def test_outside_a_step_no_job_is_started(
-    glue: StandIn, request_: RunRequest, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigurationError, match="started by a Dagster run: `retail build`"):
-        glue_engine(DuckDBEngine("500MB", tmp_path)).run(request_)
-    assert glue.runs == []
 
 
 def test_a_job_that_dagster_did_not_start_does_nothing(glue: StandIn) -> None:

@@ -1,0 +1,240 @@
+"""`retail` with RETAIL_ENV=aws: the command as a process of its own, on stand-ins for AWS.
+
+What is real: MariaDB, JDBC, Spark with the bundle, the clients of AWS and their protocol, Iceberg.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import boto3
+import pymysql
+import pytest
+
+from retail_platform.sources.address import Address
+from retail_platform.sources.mysql import login
+from retail_platform.sources.sample.generate import SampleSize, generate
+from retail_platform.sources.sample.load import load
+from retail_platform_tests.athena import WORKGROUP, athena_service
+from retail_platform_tests.aws import (
+    LAKE_BUCKET,
+    PIPES_BUCKET,
+    environment,
+    make_older,
+    use,
+)
+from retail_platform_tests.glue.stand_in import JDBC_JARS, JOB, Run, StandIn, serving
+from retail_platform_tests.servers import MariaDB
+from retail_platform_tests.shop import Shop
+
+SECRET = "retail/source"
+READER, PASSWORD = "reader", "rosebud-4711/+"
+LOCK = f"s3://{LAKE_BUCKET}/lake/lake.lock"
+
+
+@dataclass(frozen=True)
+class OnAws:
+    """A shop on AWS, and the same one on a laptop."""
+
+    shop: Shop
+    laptop: Shop
+    glue: StandIn
+
+
+@pytest.fixture(scope="module")
+def on_aws(
+    mariadb: MariaDB, aws_url: str, glue_cluster: StandIn, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OnAws]:
+    if not JDBC_JARS["mysql"].exists():
+        pytest.skip("no JDBC driver; install Debian's libmariadb-java")
+    url = mariadb.create_database("aws_shop")
+    load(url, generate(SampleSize()), lambda table, rows: None)
+    address = Address.parse(url)
+    with closing(pymysql.connect(**login(address))) as connection:
+        connection.cursor().execute(
+            f"GRANT SELECT ON aws_shop.* TO {READER} IDENTIFIED BY '{PASSWORD}'"
+        )
+    settings = {
+        "RETAIL_ENV": "aws",
+        "RETAIL_LAKE_BUCKET": LAKE_BUCKET,
+        "RETAIL_PIPES_BUCKET": PIPES_BUCKET,
+        "RETAIL_GLUE_JOB": JOB,
+        "RETAIL_ATHENA_WORKGROUP": WORKGROUP,
+        "RETAIL_SOURCE_SECRET": SECRET,
+        **environment(aws_url),
+    }
+    secret = {
+        "engine": "mysql",
+        "host": address.host,
+        "port": address.port,
+        "username": READER,
+        "password": PASSWORD,
+        "dbname": address.database,
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use(monkeypatch, aws_url)
+        boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps(secret))
+        with serving(glue_cluster, monkeypatch) as glue, athena_service():
+            shop = Shop(tmp_path_factory.mktemp("aws"), settings=settings)
+            laptop = Shop(tmp_path_factory.mktemp("laptop"), url)
+            shop.done("build")
+            laptop.done("build")
+            yield OnAws(shop, laptop, glue)
+
+
+@pytest.fixture(autouse=True)
+def _whole(on_aws: OnAws) -> Iterator[None]:
+    """Leaves no fault behind."""
+    yield
+    on_aws.glue.faults.clear()
+    on_aws.glue.refusals.clear()
+
+
+def published(shop: Shop) -> dict[str, str]:
+    return {row["table"]: row["snapshot_id"] for row in shop.records("status")}
+
+
+def test_a_layer_is_one_job_run(on_aws: OnAws) -> None:
+    assert [run.state for run in on_aws.glue.runs[:2]] == ["SUCCEEDED", "SUCCEEDED"]
+    written = [re.findall("writing (.*)", run.log.read_text()) for run in on_aws.glue.runs[:2]]
+    assert [len(tables) for tables in written] == [10, 7]
+    assert {table.partition(".")[0] for table in written[0]} == {"raw"}
+
+
+def test_reports_are_those_of_the_laptop(on_aws: OnAws) -> None:
+    reports = on_aws.shop.done("report")
+    assert "Classic Cars" in reports
+    assert reports == on_aws.laptop.done("report")
+
+
+def test_checks_are_those_of_the_laptop(on_aws: OnAws) -> None:
+    checks = on_aws.shop.records("check")
+    assert len(checks) > 80
+    assert checks == on_aws.laptop.records("check")
+
+
+def test_athena_and_spark_find_iceberg_tables_in_glue(on_aws: OnAws) -> None:
+    table = boto3.client("glue").get_table(DatabaseName="retail_star", Name="fact_orders")["Table"]
+    assert table["Parameters"]["table_type"].upper() == "ICEBERG"
+    assert table["Parameters"]["metadata_location"].startswith(f"s3://{LAKE_BUCKET}/lake/star/")
+
+
+def test_one_table_is_a_run_of_one_table(on_aws: OnAws) -> None:
+    before = published(on_aws.shop)
+    on_aws.shop.done("build", "fact_payments", "--from", "2004-01", "--to", "2004-02")
+    run = on_aws.glue.runs[-1]
+    assert re.findall("writing (.*)", run.log.read_text()) == ["star.fact_payments"]
+    after = published(on_aws.shop)
+    changed = {table for table in after if after[table] != before[table]}
+    assert changed == {"star.fact_payments"}
+
+
+def test_queries_go_back_in_time(on_aws: OnAws) -> None:
+    sql = "SELECT count(*) AS n FROM dim_dates"
+    on_aws.shop.done("build", "dim_dates")
+    built = on_aws.shop.records("history", "dim_dates")
+    assert len(built) == 2
+    assert on_aws.shop.rows(sql, "--as-of", built[-1]["built_at"]) == on_aws.shop.rows(sql)
+
+
+def test_what_a_failed_job_wrote_is_not_published(on_aws: OnAws) -> None:
+    before = published(on_aws.shop)
+    on_aws.glue.faults += ["half_way"]
+    result = on_aws.shop.run("build", "star", "--from", "2004-01", "--to", "2004-01")
+    assert result.returncode == 1
+    assert "ended as FAILED (RuntimeError: the cluster broke after two tables)" in result.stderr
+    assert f"#/job/{JOB}/run/{on_aws.glue.runs[-1].id}; the end of its log:" in result.stderr
+    assert "Traceback" not in result.stderr.partition("the end of its log:")[0]
+    assert published(on_aws.shop) == before
+
+
+def test_a_build_that_is_interrupted_stops_its_job(on_aws: OnAws) -> None:
+    before = published(on_aws.shop)
+    on_aws.glue.faults += ["hangs"]
+    process = on_aws.shop.start("build", "dim_dates")
+    run = _next_run(on_aws.glue)
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert run.state == "STOPPED"
+    assert process.returncode != 0
+    assert published(on_aws.shop) == before
+
+
+def test_the_job_of_a_build_that_died_is_stopped_by_the_next(on_aws: OnAws) -> None:
+    on_aws.glue.faults += ["hangs"]
+    process = on_aws.shop.start("build", "dim_dates")
+    run = _next_run(on_aws.glue)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert run.state == "RUNNING"
+    make_older(LOCK, timedelta(minutes=2))  # instead of waiting for the lease to run out
+    on_aws.shop.done("build", "dim_dates")
+    assert run.state == "STOPPED"
+    assert on_aws.glue.runs[-1].state == "SUCCEEDED"
+
+
+def _next_run(glue: StandIn) -> Run:
+    known = len(glue.runs)
+    for _ in range(600):
+        if len(glue.runs) > known and glue.runs[-1].state == "RUNNING":
+            return glue.runs[-1]
+        time.sleep(0.1)
+    raise AssertionError("no job was started")
+
+
+def test_the_password_is_nowhere_but_in_the_secret(on_aws: OnAws) -> None:
+    for run in on_aws.glue.runs:
+        assert PASSWORD not in f"{run.arguments} {run.error}"
+        assert not run.log.exists() or PASSWORD not in run.log.read_text()
+    for file in on_aws.shop.home.rglob("*"):
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+    s3 = boto3.client("s3")
+    for item in s3.list_objects_v2(Bucket=PIPES_BUCKET)["Contents"]:
+        body = s3.get_object(Bucket=PIPES_BUCKET, Key=item["Key"])["Body"].read()
+        assert PASSWORD.encode() not in body
+
+
+def test_status_says_where_things_are(on_aws: OnAws) -> None:
+    told = on_aws.shop.run("status").stderr
+    assert f"lake      s3://{LAKE_BUCKET}/lake, Glue databases retail_*" in told
+    assert f"engine    Glue job {JOB}" in told
+    assert f"source    the database of secret {SECRET}" in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "command", "told"),
+    [
+        ("RETAIL_LAKE_BUCKET", "no-such-bucket", "build", "RETAIL_LAKE_BUCKET"),
+        ("RETAIL_PIPES_BUCKET", "no-such-bucket", "build", "RETAIL_PIPES_BUCKET"),
+        ("RETAIL_GLUE_JOB", "no-such-job", "build", "RETAIL_GLUE_JOB"),
+        ("RETAIL_SOURCE_SECRET", "no-such-secret", "build", "RETAIL_SOURCE_SECRET"),
+        ("RETAIL_ATHENA_WORKGROUP", "no-such-group", "report", "no-such-group"),
+        ("AWS_DEFAULT_REGION", "", "build", "AWS_DEFAULT_REGION"),
+        ("RETAIL_ATHENA_WORKGROUP", "", "build", "RETAIL_ENV=aws needs RETAIL_ATHENA_WORKGROUP"),
+        ("RETAIL_ENGINE", "duckdb", "build", "with RETAIL_ENV=aws it is glue"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_message(
+    on_aws: OnAws,
+    setting: str,
+    value: str,
+    command: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(setting, raising=False)
+    settings = {name: text for name, text in on_aws.shop.settings.items() if name != setting}
+    settings |= {setting: value} if value else {}
+    shop = replace(on_aws.shop, settings=settings, home=tmp_path)
+    result = shop.run(command)
+    assert result.returncode == 2, result.stderr
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
