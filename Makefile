@@ -7,7 +7,7 @@ demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
 test: setup .venv-glue/installed  ## All tests, with coverage; starts a MariaDB and a PostgreSQL of its own
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
 
