@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.glue.bundle import write_bundle
@@ -24,6 +25,11 @@ from retail_platform_tests.servers import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+# How long an example takes is the machine's affair, and two test files run at a time.
+hypothesis_settings.register_profile("retail", deadline=None)
+hypothesis_settings.load_profile("retail")
 
 
 @pytest.fixture(scope="session")

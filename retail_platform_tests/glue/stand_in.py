@@ -56,6 +56,7 @@ class Run:
         state: As Glue calls it.
         error: Why it failed.
         seconds: How long the script ran.
+        on_cluster: Whether its script is, or was, run.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Run:
     state: str = "STARTING"
     error: str = ""
     seconds: float = 0.0
+    on_cluster: bool = False
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def as_dict(self) -> dict[str, Any]:
@@ -140,7 +142,8 @@ class StandIn:
         """Stops a run, and the process that it is in."""
         if run.state not in _ENDED:
             run.state = "STOPPED"
-            self.close()
+            if run.on_cluster:
+                self.close()
 
     def close(self) -> None:
         """Ends the worker."""
@@ -166,7 +169,7 @@ class StandIn:
             return
         worker = self._started()
         self._download()
-        run.state = "RUNNING"
+        run.state, run.on_cluster = "RUNNING", True
         argv = [str(self.bundle.script)]
         for name, value in run.arguments.items():
             argv += [name, value]
@@ -328,6 +331,8 @@ def serving(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
         return ActionResult({"SuccessfulSubmissions": stopped, "Errors": []})
 
     monkeypatch.setattr("retail_platform.glue.runner._POLL_SECONDS", 0.2)
+    # How long Dagster waits for the last words of a job that never said that it had ended.
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
     by_moto = FakeJob.start_job_run
     monkeypatch.setattr(FakeJob, "start_job_run", start_job_run)
     monkeypatch.setattr(FakeJobRun, "advance", advance)

@@ -318,6 +318,7 @@ def test_a_job_that_dagster_did_not_start_does_nothing(glue: StandIn) -> None:
     done = subprocess.run(
         [str(PYTHON), str(glue.bundle.script)],
         env={"PYTHONPATH": str(installed(glue.bundle, glue.folder))},
+        cwd=glue.folder,
         capture_output=True,
         text=True,
         check=False,
