@@ -1,12 +1,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test setup lint dev bench lock glue-bundle
+.PHONY: demo test coverage setup lint dev bench lock glue-bundle
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
-test: setup .venv-glue/installed  ## All tests, with coverage; starts a MariaDB and a PostgreSQL of its own
+test: setup .venv-glue/installed  ## All tests; starts a MariaDB and a PostgreSQL of its own
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: setup .venv-glue/installed  ## The same, with what no test reaches
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
