@@ -1,13 +1,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test coverage setup lint dev bench lock glue-bundle
+.PHONY: demo test slow coverage setup lint dev bench lock glue-bundle
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
 test: setup .venv-glue/installed  ## All tests; starts a MariaDB and a PostgreSQL of its own
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+slow: setup .venv-glue/installed  ## What takes minutes and shows little more
+	$(BIN)/python -m pytest -m slow
 
 coverage: setup .venv-glue/installed  ## The same, with what no test reaches
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term

@@ -206,6 +206,7 @@ def test_vacuum_keeps_what_readers_see(embedded: Shop) -> None:
     assert embedded.rows("SELECT count(*) AS n, sum(order_amount) AS a FROM fact_orders") == count
 
 
+@pytest.mark.slow
 def test_seven_builds_give_identical_tables(on_mariadb: Shop) -> None:
     tables = ("dim_customers", "dim_locations", "dim_dates", "fact_orders", "fact_payments")
 
@@ -349,6 +350,7 @@ def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
     assert f"Example: retail {command}" in Shop(tmp_path).done(command, "--help")
 
 
+@pytest.mark.slow
 def test_the_demo_on_spark_shows_what_it_shows_on_duckdb(embedded: Shop) -> None:
     """Through dagster-pyspark, with nothing on the terminal that is not ours."""
     dates = "SELECT * FROM dim_dates ORDER BY date"
