@@ -15,6 +15,7 @@ FILE = Path(__file__).parents[2] / "shared" / "data" / "online_retail.parquet"
 
 
 @pytest.mark.skipif(not FILE.exists(), reason="the Online Retail file is not beside the project")
+@pytest.mark.slow
 def test_every_row_is_accounted_for_and_every_cent_arrives() -> None:
     with postgres_home() as home:
         shop = Shop(home)

@@ -332,7 +332,7 @@ def serving(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
 
     monkeypatch.setattr("retail_platform.glue.runner._POLL_SECONDS", 0.2)
     # How long Dagster waits for the last words of a job that never said that it had ended.
-    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 6)
     by_moto = FakeJob.start_job_run
     monkeypatch.setattr(FakeJob, "start_job_run", start_job_run)
     monkeypatch.setattr(FakeJobRun, "advance", advance)
