@@ -10,6 +10,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -19,10 +20,7 @@ from botocore.exceptions import (
 
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
 
-_RETRIES = Config(
-    retries={"mode": "standard", "max_attempts": 10},  # throttling and broken connections
-    connect_timeout=10,
-)
+_ATTEMPTS = 10  # for throttling and broken connections
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _UNKNOWN_KEYS = {
@@ -39,18 +37,45 @@ _MISSING = {
     "404",
     "NoSuchKey",
 }
+_PASSING = {
+    "InternalServiceException",
+    "InternalServerError",
+    "OperationTimeoutException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 
 
-def client(service: str) -> Any:
+def session() -> boto3.Session:
+    """The one session of this process, which keeps its credentials and renews them."""
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    found = boto3.DEFAULT_SESSION
+    assert found is not None  # noqa: S101  (just set up)
+    return found
+
+
+def client(service: str, *, attempts: int = _ATTEMPTS) -> Any:
     """A client of an AWS service that retries what is worth retrying.
 
     Credentials and region come from where every AWS tool looks for them.
 
+    Args:
+        service: As boto3 calls it.
+        attempts: How often a call is sent at most; 1 where sending it twice would do it twice.
+
     Raises:
         ConfigurationError: There is no region.
     """
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=10
+    )
     with aws_errors(f"using {service}"):
-        return boto3.client(service, config=_RETRIES)
+        return session().client(service, config=config)
 
 
 def region() -> str:
@@ -60,7 +85,7 @@ def region() -> str:
         ConfigurationError: There is none.
     """
     with aws_errors("looking for the region"):
-        name: str | None = boto3.Session().region_name
+        name: str | None = session().region_name
         if name is None:
             raise NoRegionError
         return name
@@ -109,9 +134,22 @@ def told(error: Exception, doing: str, missing: str = "create it") -> RetailErro
         )
     if code_of(error) in _MISSING:
         return ConfigurationError(f"{doing}: there is no such thing ({error}): {missing}")
-    if isinstance(error, ConnectionError):
+    if isinstance(error, ConnectionError | HTTPClientError):
         return LakeError(f"{doing}: AWS cannot be reached ({error}): check the network and region")
+    if is_passing(error):
+        return LakeError(f"{doing}: AWS is too busy, or fails by itself ({error}): try again later")
     return LakeError(f"{doing}: {error}")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether AWS may well answer the same call the next time.
+
+    A call that failed so may all the same have been carried out.
+    """
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code_of(error) in _PASSING or status >= 500
+    return isinstance(error, ConnectionError | HTTPClientError)
 
 
 def code_of(error: Exception) -> str:

@@ -8,15 +8,17 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.pipes import PipesS3ContextInjector, PipesS3MessageReader
+from dagster_pipes import PipesParams
 
-from retail_platform.aws import aws_errors, client, code_of, region, told
+from retail_platform.aws import aws_errors, client, code_of, is_passing, region, told
 from retail_platform.engines.protocol import RowReader, RunRequest, TableResult
 from retail_platform.errors import EngineError, RetailError
 from retail_platform.glue.bundle import bundle_version
@@ -42,17 +44,10 @@ _CONTEXT = "--dagster-pipes-context"
 """The argument of Pipes that no two runs share."""
 
 _ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")
+_LONGEST_RUN = timedelta(days=8)
+"""More than the seven days after which Glue itself ends any run."""
+
 _BUSY = {"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"}
-_PASSING = {
-    "InternalServiceException",
-    "InternalServerError",
-    "OperationTimeoutException",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
 _WORTH_RETRYING = re.compile(
     r"internal (service |server )?error|resource setup|throttl|insufficient|unavailable|no capacity",
     re.IGNORECASE,
@@ -120,7 +115,7 @@ class GlueEngine:
                 context=self.context,
                 extras=as_extras(order, bundle_version()),
                 context_injector=PipesS3ContextInjector(bucket=self.pipes_bucket, client=s3),
-                message_reader=PipesS3MessageReader(
+                message_reader=_MessageReader(
                     bucket=self.pipes_bucket,
                     client=s3,
                     interval=0,
@@ -129,30 +124,53 @@ class GlueEngine:
             ) as session,
         ):
             arguments = {**session.get_bootstrap_cli_arguments(), _LAKE: self.lake}
-            run_id = self._start(glue, arguments)
-            log.info("Glue job %s, run %s: %s", self.job, run_id, self._console(run_id))
             try:
+                run_id = self._start(glue, arguments)
+                log.info("Glue job %s, run %s: %s", self.job, run_id, self._console(run_id))
                 run = self._wait(glue, run_id)
             except BaseException:  # the step was cancelled, or we cannot follow the job any more
-                log.warning("stopping Glue job run %s", run_id)
-                self._stop(glue, [run_id])
+                self._abandon(glue, arguments)
                 raise
         return run, from_messages(list(session.get_custom_messages()))
 
     def _start(self, glue: Any, arguments: Mapping[str, str]) -> str:
         """Starts the job; where the answer was lost on the way, the run is found again."""
+        sent_once = client("glue", attempts=1)  # a second try might start a second run
         until = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                return str(glue.start_job_run(JobName=self.job, Arguments=arguments)["JobRunId"])
+                answer = sent_once.start_job_run(JobName=self.job, Arguments=arguments)
+                return str(answer["JobRunId"])
             except (ClientError, BotoCoreError) as error:
-                if code_of(error) not in _BUSY | _PASSING or time.monotonic() > until:
+                busy = code_of(error) in _BUSY
+                if not (busy or is_passing(error)) or time.monotonic() > until:
                     raise self._told(error) from error
-                ours = {_CONTEXT: arguments[_CONTEXT]}
-                if started := self._active(glue, ours):
-                    return started[0]
                 log.warning("Glue does not start the job yet (%s); waiting", error)
                 time.sleep(5 * _POLL_SECONDS)
+                if started := self._found(glue, arguments):
+                    return started[0]
+
+    def _found(self, glue: Any, arguments: Mapping[str, str]) -> list[str]:
+        """The run that was started with these arguments, of all runs, should there be one."""
+        try:
+            ours = {_CONTEXT: arguments[_CONTEXT]}
+            return [run["Id"] for run in self._runs(glue, ours)]
+        except (ClientError, BotoCoreError) as error:
+            raise self._told(error) from error
+
+    def _abandon(self, glue: Any, arguments: Mapping[str, str]) -> None:
+        """Stops what was started with these arguments; if that fails, what led here matters more."""
+        try:
+            ours = {_CONTEXT: arguments[_CONTEXT]}
+            if runs := [
+                run["Id"] for run in self._runs(glue, ours) if run["JobRunState"] in _ACTIVE
+            ]:
+                log.warning("stopping Glue job run %s", ", ".join(runs))
+                self._stop(glue, runs)
+        except (ClientError, BotoCoreError, RetailError) as error:
+            log.warning(
+                "a run of the Glue job %s may go on (%s): the next build stops it", self.job, error
+            )
 
     def _wait(self, glue: Any, run_id: str) -> dict[str, Any]:
         """Follows a run to its end."""
@@ -161,8 +179,7 @@ class GlueEngine:
             try:
                 run: dict[str, Any] = glue.get_job_run(JobName=self.job, RunId=run_id)["JobRun"]
             except (ClientError, BotoCoreError) as error:
-                passing = code_of(error) in _PASSING or isinstance(error, BotoCoreError)
-                if not passing or time.monotonic() > answered + _PATIENCE_SECONDS:
+                if not is_passing(error) or time.monotonic() > answered + _PATIENCE_SECONDS:
                     raise self._told(error) from error
                 log.warning("Glue does not answer (%s); asking again", error)
             else:
@@ -177,7 +194,8 @@ class GlueEngine:
         Whoever comes here holds the lake's lock, so no one is waiting for those runs any more.
         """
         try:
-            if orphans := self._active(glue, {_LAKE: self.lake}):
+            runs = self._runs(glue, {_LAKE: self.lake})
+            if orphans := [run["Id"] for run in runs if run["JobRunState"] in _ACTIVE]:
                 log.warning("stopping Glue job runs that nobody waits for: %s", ", ".join(orphans))
                 self._stop(glue, orphans)
         except (ClientError, BotoCoreError) as error:
@@ -198,15 +216,15 @@ class GlueEngine:
                     )
                 time.sleep(_POLL_SECONDS)
 
-    def _active(self, glue: Any, arguments: Mapping[str, str]) -> list[str]:
-        """The runs under way that were started with these arguments."""
-        pages = glue.get_paginator("get_job_runs").paginate(JobName=self.job)
-        return [
-            run["Id"]
-            for page in pages
-            for run in page["JobRuns"]
-            if run["JobRunState"] in _ACTIVE and arguments.items() <= run["Arguments"].items()
-        ]
+    def _runs(self, glue: Any, arguments: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """The runs that were started with these arguments and may be under way, the newest first."""
+        oldest = datetime.now(UTC) - _LONGEST_RUN
+        for page in glue.get_paginator("get_job_runs").paginate(JobName=self.job):
+            for run in page["JobRuns"]:
+                if run["StartedOn"] < oldest:
+                    return  # Glue lists the newest first, and keeps them for months
+                if arguments.items() <= run.get("Arguments", {}).items():
+                    yield run
 
     def _results(
         self, run: Mapping[str, Any], answer: Answer, request: RunRequest
@@ -291,6 +309,18 @@ class GlueEngine:
         return told(
             error, f"using the Glue job {self.job}", "create it, or correct RETAIL_GLUE_JOB"
         )
+
+
+class _MessageReader(PipesS3MessageReader):
+    """Reads on after a failure of the network, which would end Dagster's own, and lose results."""
+
+    def download_messages_chunk(self, index: int, params: PipesParams) -> str | None:
+        try:
+            return super().download_messages_chunk(index, params)
+        except BotoCoreError as error:
+            log.warning("messages of the job cannot be read (%s); trying again", error)
+            time.sleep(_POLL_SECONDS)
+            return None
 
 
 def _moved(order: Order, attempt: int) -> Order:

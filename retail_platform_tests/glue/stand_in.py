@@ -52,7 +52,7 @@ class Run:
 
     Attributes:
         id: Its id.
-        arguments: What it was started with, the job's own arguments included.
+        arguments: What it was started with; None where that is nothing at all.
         state: As Glue calls it.
         error: Why it failed.
         seconds: How long the script ran.
@@ -60,7 +60,7 @@ class Run:
     """
 
     id: str
-    arguments: dict[str, str]
+    arguments: dict[str, str] | None
     log: Path
     state: str = "STARTING"
     error: str = ""
@@ -69,12 +69,13 @@ class Run:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def as_dict(self) -> dict[str, Any]:
+        given = {} if self.arguments is None else {"Arguments": self.arguments}
         return {
+            **given,
             "Id": self.id,
             "JobName": JOB,
             "JobRunState": self.state,
             "ErrorMessage": self.error,
-            "Arguments": self.arguments,
             "StartedOn": self.started,
             "ExecutionTime": int(self.seconds),
             "LogGroupName": LOG_GROUP,
@@ -128,7 +129,9 @@ class StandIn:
         for refusal in self.refusals:
             if refusal[0] == operation:
                 self.refusals.remove(refusal)
-                raise JsonRESTError(refusal[1], "as the test asked for")
+                error = JsonRESTError(refusal[1], "as the test asked for")
+                error.code = 500 if refusal[1].isdigit() else error.code
+                raise error
 
     def start(self, arguments: dict[str, str]) -> Run:
         """Starts a run, as a thread that waits for the worker."""
@@ -171,7 +174,7 @@ class StandIn:
         self._download()
         run.state, run.on_cluster = "RUNNING", True
         argv = [str(self.bundle.script)]
-        for name, value in run.arguments.items():
+        for name, value in (run.arguments or {}).items():
             argv += [name, value]
         started = time.perf_counter()
         order = {"argv": argv, "log": str(run.log), "fault": fault}
@@ -324,6 +327,7 @@ def serving(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stan
         return find(moto_run.job_run_id).as_dict()
 
     def batch_stop_job_run(response: GlueResponse) -> ActionResult:
+        stand_in.refuse("BatchStopJobRun")
         names = response._get_param("JobRunIds")
         for name in names:
             stand_in.stop(find(name))

@@ -5,17 +5,23 @@ import signal
 import subprocess
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import dagster as dg
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from dagster_aws.pipes import PipesS3MessageReader
+from dagster_pipes import PipesParams
 
 from retail_platform.contracts.model import Column, Table
 from retail_platform.engines.protocol import OutputTable, RunRequest, SourceRead
 from retail_platform.errors import ConfigurationError, EngineError, LakeError
 from retail_platform.glue import runner
 from retail_platform.glue.bundle import bundle_version
+from retail_platform.glue.runner import GlueEngine
 from retail_platform_tests.aws import PIPES_BUCKET
 from retail_platform_tests.glue.stand_in import JOB, PYTHON, StandIn, installed
 from retail_platform_tests.glue.steps import LAKE, GlueInAStep
@@ -63,7 +69,7 @@ def test_the_order_travels_by_s3_and_is_gone_afterwards(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
     engine.run(request_)
-    size = sum(len(name) + len(value) for name, value in glue.runs[0].arguments.items())
+    size = sum(len(name) + len(value) for name, value in (glue.runs[0].arguments or {}).items())
     assert size < 2_000, "whatever the size of the request"
     keys = [
         item["Key"] for item in boto3.client("s3").list_objects(Bucket=PIPES_BUCKET)["Contents"]
@@ -189,6 +195,66 @@ def test_a_run_whose_start_was_not_confirmed_is_found_and_not_doubled(
     assert len(glue.runs) == 1
 
 
+def test_a_start_is_sent_once_and_looked_up_before_it_is_sent_again(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
+) -> None:
+    """A client sends a call again by itself after a failure of the server: two runs would start."""
+    glue.refusals += [("AfterStartJobRun", "500")]
+    assert len(engine.run(request_)) == 3
+    assert [run.state for run in glue.runs] == ["SUCCEEDED"]
+
+
+def test_a_run_that_ended_before_it_was_found_again_counts(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
+) -> None:
+    glue.faults += ["FAILED:no such module"]
+    glue.refusals += [("AfterStartJobRun", "InternalServiceException")]
+    with pytest.raises(EngineError, match="no such module"):
+        engine.run(request_)
+    assert len(glue.runs) == 1
+
+
+def test_runs_that_somebody_started_by_hand_are_let_alone(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
+) -> None:
+    glue.faults += ["hangs"]
+    boto3.client("glue").start_job_run(JobName=JOB)
+    glue.runs[0].arguments = None
+    assert len(engine.run(request_)) == 3
+    assert glue.runs[0].state in ("STARTING", "RUNNING")
+
+
+def test_runs_of_long_ago_are_not_looked_at(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest
+) -> None:
+    """Glue keeps them for months, and lists the newest first."""
+    glue.faults += ["hangs", "hangs"]
+    for _ in range(2):
+        boto3.client("glue").start_job_run(JobName=JOB, Arguments={"--retail-lake": LAKE})
+    _until(lambda: [run.state for run in glue.runs] == ["RUNNING", "RUNNING"])
+    glue.runs[0].started = datetime.now(UTC) - timedelta(days=9)
+    engine.run(request_)
+    assert [run.state for run in glue.runs] == ["RUNNING", "RUNNING", "SUCCEEDED"]
+
+
+def test_a_network_that_fails_for_a_while_loses_no_results(
+    glue: StandIn,
+    engine: GlueInAStep,
+    request_: RunRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, failures = PipesS3MessageReader.download_messages_chunk, ["once", "twice"]
+
+    def fail(self: PipesS3MessageReader, index: int, params: PipesParams) -> str | None:
+        if failures:
+            raise EndpointConnectionError(endpoint_url=failures.pop())
+        return read(self, index, params)
+
+    monkeypatch.setattr(PipesS3MessageReader, "download_messages_chunk", fail)
+    assert len(engine.run(request_)) == 3
+    assert failures == []
+
+
 def test_glue_that_never_starts_a_job_is_given_up(
     glue: StandIn,
     engine: GlueInAStep,
@@ -211,6 +277,36 @@ def test_a_cancelled_step_stops_its_job(
     interrupt = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
     with pytest.raises((dg.DagsterExecutionInterruptedError, KeyboardInterrupt)):
+        engine.run(request_)
+    assert [run.state for run in glue.runs] == ["STOPPED"]
+
+
+def test_a_job_that_cannot_be_stopped_does_not_hide_why_it_should(
+    glue: StandIn, engine: GlueInAStep, request_: RunRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    glue.faults += ["hangs"]
+    glue.refusals += [("GetJobRun", "AccessDeniedException"), ("BatchStopJobRun", "Broken")]
+    with pytest.raises(ConfigurationError, match=r"AWS forbids it"):
+        engine.run(request_)
+    assert f"a run of the Glue job {JOB} may go on (" in caplog.text
+    assert "the next build stops it" in caplog.text
+
+
+def test_a_step_that_is_cancelled_while_it_starts_its_job_leaves_none(
+    glue: StandIn,
+    engine: GlueInAStep,
+    request_: RunRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = GlueEngine._start
+
+    def interrupted(self: GlueEngine, *arguments: Any) -> str:
+        start(self, *arguments)
+        raise ZeroDivisionError
+
+    glue.faults += ["hangs"]
+    monkeypatch.setattr(GlueEngine, "_start", interrupted)
+    with pytest.raises(ZeroDivisionError):
         engine.run(request_)
     assert [run.state for run in glue.runs] == ["STOPPED"]
 
