@@ -24,11 +24,12 @@ from retail_platform.engines.protocol import (
     InputTable,
     Measures,
     OutputTable,
+    RowReader,
     RunRequest,
     SourceRead,
     TableResult,
 )
-from retail_platform.errors import AuditError, ConfigurationError, LakeError
+from retail_platform.errors import AuditError, ConfigurationError, LakeError, RetailError
 from retail_platform.extraction import Extraction, OpenSource
 from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.lake.schema import SchemaPlan
@@ -181,7 +182,7 @@ class Builder:
             run = replace(self._plan(tables, months), pinned=self._pin(tables))
             outputs = [self._output(run, table) for table in tables]
             with self._discarding_on_failure(outputs):
-                written = self._running.run(RunRequest(tuple(outputs), self._references(tables)))
+                written = self._run(RunRequest(tuple(outputs), self._references(tables)))
                 results = [self._reconciled_model(run, result) for result in written]
                 _audit(results)
                 return self._publish(run, results)
@@ -251,7 +252,12 @@ class Builder:
         )
         return [self._reconciled_version(versions, result) for result in results]
 
-    # Planning
+    # Running
+
+    def _run(self, request: RunRequest, source: RowReader | None = None) -> list[TableResult]:
+        # An engine may end what is still at work on the lake: only its present writer may let it.
+        self.lake.storage.require_held()
+        return self._running.run(request, source)
 
     @contextmanager
     def _discarding_on_failure(self, outputs: Sequence[OutputTable]) -> Iterator[None]:
@@ -259,17 +265,25 @@ class Builder:
         try:
             yield
         except BaseException:
-            published = {
-                file.uri for output in outputs for file in self.lake.files(output.contract.name)
-            }
-            self.lake.discard(
-                [
-                    output.location
-                    for output in outputs
-                    if not any(file.startswith(output.location) for file in published)
-                ]
-            )
+            try:
+                self._discard_unpublished(outputs)
+            except RetailError as error:  # why the build failed matters more
+                log.warning("what was written is left for `retail vacuum`: %s", error)
             raise
+
+    def _discard_unpublished(self, outputs: Sequence[OutputTable]) -> None:
+        published = {
+            file.uri for output in outputs for file in self.lake.files(output.contract.name)
+        }
+        self.lake.discard(
+            [
+                output.location
+                for output in outputs
+                if not any(file.startswith(output.location) for file in published)
+            ]
+        )
+
+    # Planning
 
     def _plan(self, tables: Sequence[Table], months: MonthRange) -> _Run:
         stored = self.stored_months
@@ -401,7 +415,7 @@ class Builder:
             ]
             written.extend(outputs)
             references = self._references_beside(run.tables, moving, results)
-            read = self._running.run(RunRequest(tuple(outputs), references), extraction.source)
+            read = self._run(RunRequest(tuple(outputs), references), extraction.source)
             results.update({result.table: result for result in read})
             after = extraction.totals()
             moving = [table for table in run.tables if before[table.name] != after[table.name]]

@@ -12,7 +12,7 @@ from retail_platform.contracts.model import Column, MonthPartition, Rule, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import InputTable
-from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.errors import ConfigurationError, EngineError, LakeError
 from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake, Publication
 from retail_platform_tests.parquet import Row, path_of, read_rows, write_files
@@ -91,6 +91,41 @@ def test_a_layer_is_published_with_its_inputs(tmp_path: Path) -> None:
         "fact_lines": {"lines": raw.snapshot_id},
     }
     assert len(published(builder, "fact_lines")) == 2
+
+
+def test_who_lost_the_lock_meanwhile_starts_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine may end what the new holder has started."""
+    builder = builder_of(tmp_path, FACT_LINES)
+    publish_lines(builder, line(1, "a", JANUARY))
+
+    def lost(_: FolderStorage) -> None:
+        raise LakeError("another build has taken over")
+
+    def run(*_: object) -> None:
+        raise AssertionError("the engine was started")
+
+    monkeypatch.setattr(FolderStorage, "require_held", lost)
+    monkeypatch.setattr(DuckDBEngine, "run", run)
+    with pytest.raises(LakeError, match="taken over"):
+        builder.build_models([FACT_LINES], ALL)
+
+
+def test_why_a_build_failed_is_told_even_if_tidying_up_fails_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = replace(FACT_LINES, sql="SELECT no_such AS id FROM raw.lines")
+    builder = builder_of(tmp_path, wrong)
+    publish_lines(builder, line(1, "a", JANUARY))
+
+    def broken(*_: object) -> None:
+        raise LakeError("the network is gone")
+
+    monkeypatch.setattr(Lake, "discard", broken)
+    with pytest.raises(EngineError, match="no_such"):
+        builder.build_models([wrong], ALL)
+    assert "left for `retail vacuum`: the network is gone" in caplog.text
 
 
 def test_what_was_never_built_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -123,8 +123,17 @@ class Lake:
         """
         self.storage = storage
         self.contracts = contracts
+        self._loaded: dict[str, IcebergTable | None] | None = None
 
     def _load(self, table: Table) -> IcebergTable | None:
+        """A table as it is now; the only writer need not ask for it again until it commits."""
+        if self._loaded is None:
+            return self._load_anew(table)
+        if table.name not in self._loaded:
+            self._loaded[table.name] = self._load_anew(table)
+        return self._loaded[table.name]
+
+    def _load_anew(self, table: Table) -> IcebergTable | None:
         with self.storage.reading(table.name):
             try:
                 return self.storage.catalog.load_table(self._identifier(table))
@@ -240,6 +249,7 @@ class Lake:
         """Tries a commit again, from a fresh load, for as long as other writers come first."""
         for attempt in range(1, _COMMIT_ATTEMPTS + 1):
             self.storage.require_held()
+            self._forget_loaded(table)
             try:
                 with self.storage.publishing(table.name):
                     return commit()
@@ -251,7 +261,13 @@ class Lake:
                         f"first {attempt} times ({error}); build it again"
                     ) from error
                 time.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311  (only apart)
+            finally:
+                self._forget_loaded(table)
         raise AssertionError("unreachable")
+
+    def _forget_loaded(self, table: Table) -> None:
+        if self._loaded is not None:
+            self._loaded.pop(table.name, None)
 
     def _publish(self, publication: Publication) -> Version:
         table = publication.table
@@ -387,13 +403,19 @@ class Lake:
                 named |= {file.file_path for file in live_files(iceberg, snapshot)}
         return {self.storage.canonical(uri) for uri in named}
 
-    def exclusively(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
         """One writer at a time; the lock of a killed one becomes free by itself.
 
         Raises:
             LakeError: Another writer does not come to an end.
         """
-        return self.storage.exclusively()
+        with self.storage.exclusively():
+            self._loaded = {}
+            try:
+                yield
+            finally:
+                self._loaded = None
 
     def discard(self, locations: Sequence[str]) -> None:
         """Deletes what a failed run wrote, which no snapshot names."""

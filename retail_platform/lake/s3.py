@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import NoSuchIcebergTableError, NoSuchPropertyException
+from pyiceberg.io import FileIO
 from pyiceberg.table import Table
-from pyiceberg.typedef import Identifier
+from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
-from retail_platform.aws import aws_errors, client, region, told
+from retail_platform.aws import aws_errors, client, region, session, told
 from retail_platform.contracts.loader import LAYERS
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
 from retail_platform.lake.lease import Lease
@@ -89,7 +89,7 @@ class S3Storage:
             "s3.connect-timeout": "10",
             "s3.request-timeout": "60",
         }
-        usual = boto3.client("s3", config=Config(ignore_configured_endpoint_urls=True))
+        usual = session().client("s3", config=Config(ignore_configured_endpoint_urls=True))
         if self._s3.meta.endpoint_url != usual.meta.endpoint_url:
             # AWS's clients look for a configured endpoint by themselves; pyarrow does not.
             properties["s3.endpoint"] = self._s3.meta.endpoint_url
@@ -206,6 +206,12 @@ class _Catalog(GlueCatalog):
     count against a limit, and Iceberg's own history is the one that anybody reads.
     """
 
+    def _load_file_io(
+        self, properties: Properties = EMPTY_DICT, location: str | None = None
+    ) -> FileIO:
+        """Files as boto3 is logged in: pyarrow by itself knows no roles of profiles and no SSO."""
+        return super()._load_file_io({**properties, **_login()}, location)
+
     def load_table(self, identifier: str | Identifier) -> Table:
         """A table of the lake.
 
@@ -220,6 +226,20 @@ class _Catalog(GlueCatalog):
                 "RETAIL_DATABASE_PREFIX, or correct RETAIL_LAKE_BUCKET"
             )
         return table
+
+
+def _login() -> dict[str, str]:
+    """What boto3 is logged in with at the moment, as properties of pyiceberg."""
+    found = session().get_credentials()
+    if found is None:
+        return {}
+    login = found.get_frozen_credentials()
+    properties = {
+        "s3.access-key-id": login.access_key,
+        "s3.secret-access-key": login.secret_key,
+        "s3.session-token": login.token,
+    }
+    return {name: value for name, value in properties.items() if value}
 
 
 def _as_client_error(error: OSError) -> Exception:

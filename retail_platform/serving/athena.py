@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlglot import exp
 
 from retail_platform.aws import aws_errors, client, code_of, region, told
+from retail_platform.aws import session as aws_session
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
 from retail_platform.serving.query import parse_query, referenced_tables
 
@@ -194,6 +195,7 @@ def session(workgroup: str) -> "Iterator[Session]":
         connection = connect(
             work_group=workgroup,
             s3_staging_dir="",  # the workgroup's, whatever the environment says
+            session=aws_session(),
             region_name=region(),
             poll_interval=_POLL_SECONDS,
         )

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -509,6 +510,33 @@ def test_vacuum_forgets_old_snapshots_but_never_the_one_that_readers_see(lake: L
     assert ids(lake, "sales") == [1, 2]
     publish(lake, SALES, [sale(5, 5)], month(5))
     assert ids(lake, "sales") == [1, 2, 5]
+
+
+def test_the_only_writer_asks_for_a_table_once_until_it_commits(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(lake, SHOPS, [{"id": 1, "name": "a"}])
+    loads: list[object] = []
+    kind: Any = type(lake.storage.catalog)
+    load_table = kind.load_table
+
+    def load(self: Any, identifier: object) -> Any:
+        loads.append(identifier)
+        return load_table(self, identifier)
+
+    monkeypatch.setattr(kind, "load_table", load)
+    with lake.exclusively():
+        for _ in range(3):
+            assert not lake.plan(SHOPS).fresh
+            assert lake.version("shops")
+            assert len(lake.files("shops")) == 1
+        assert len(loads) == 1
+        version = publish(lake, SHOPS, [{"id": 2, "name": "b"}])
+        assert lake.version("shops") == version
+        assert ids(lake, "shops") == [2]
+    known = len(loads)
+    lake.version("shops")
+    assert len(loads) == known + 1, "another may have written meanwhile"
 
 
 def test_vacuum_of_an_empty_lake_does_nothing(lake: Lake) -> None:

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from retail_platform.aws import client
+from retail_platform.engines.protocol import DataFile
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake import lease, storage
 from retail_platform.lake import s3 as s3_storage
@@ -22,7 +25,7 @@ from retail_platform.lake.lake import Lake, Publication
 from retail_platform.lake.s3 import S3Storage
 from retail_platform_tests.aws import LAKE_BUCKET, PIPES_BUCKET, REGION, as_user, make_older
 from retail_platform_tests.lake.test_lake import AGES, SALES, SHOPS, ids, lake_in, publish, sale
-from retail_platform_tests.parquet import write_files
+from retail_platform_tests.parquet import path_of, write_files
 
 LOCK = f"s3://{LAKE_BUCKET}/lake/lake.lock"
 SHOP = [{"id": 1, "name": "a"}]
@@ -266,6 +269,49 @@ def test_a_write_whose_answer_was_lost_is_known_again(lake: Lake) -> None:
         assert lost.is_set()
         publish(lake, SHOPS, SHOP)
     assert lock() is None
+
+
+# Who is logged in
+
+
+def test_a_role_that_a_profile_names_may_publish(
+    aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """pyarrow, which reads and writes the files, would not assume it by itself."""
+    iam = boto3.client("iam")
+    trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    arn = iam.create_role(RoleName="publisher", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    may = {"Effect": "Allow", "Action": ["s3:*", "glue:*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_role_policy(RoleName="publisher", PolicyName="publisher", PolicyDocument=policy)
+    with as_user(monkeypatch, aws, ["sts:AssumeRole"]):
+        key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        config = tmp_path / "config"
+        config.write_text(
+            f"[profile clerk]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+            f"[profile publisher]\nrole_arn = {arn}\nsource_profile = clerk\n"
+        )
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+        monkeypatch.setenv("AWS_PROFILE", "publisher")
+        lake = s3_lake()
+        plan = lake.plan(SHOPS)
+        file = f"{lake.new_location(SHOPS)}/part.parquet"
+        client("s3").put_object(
+            Bucket=LAKE_BUCKET,
+            Key=file.removeprefix(f"s3://{LAKE_BUCKET}/"),
+            Body=shop_file(tmp_path),
+        )
+        version = lake.publish(Publication(SHOPS, plan, (DataFile(file),), None, {}, {}))
+    assert version.row_count == 1
+
+
+def shop_file(folder: Path) -> bytes:
+    """A Parquet file of one shop, which is made without AWS."""
+    (written,) = write_files(SHOPS, f"file://{folder}/shop", SHOP)
+    return path_of(written).read_bytes()
 
 
 # What AWS refuses

@@ -372,6 +372,7 @@ def test_a_missing_region_is_said(sql: AthenaSql, monkeypatch: pytest.MonkeyPatc
 def test_missing_credentials_are_said(sql: AthenaSql, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers them
     with pytest.raises(ConfigurationError, match="there are no AWS credentials"):
         sql.run("SELECT 1 AS x")
 
