@@ -88,15 +88,17 @@ def demo() -> None:
     Example: `retail demo`
     """
     platform = _platform()
-    with platform.source() as source, platform.source_url() as url:
+    with platform.source() as source:
         if not platform.has_shop(source):
             if not platform.settings.has_embedded_source:
                 raise ConfigurationError(
-                    f"the database of RETAIL_SOURCE_URL, {source.address}, holds no shop, and the "
-                    "demo does not write there: unset RETAIL_SOURCE_URL, or fill it yourself with "
-                    "`retail sample --url`"
+                    f"the database of {source.address.place}, {source.address}, holds no shop, and "
+                    "the demo does not write there: fill it yourself with `retail sample --url`, or "
+                    "let the demo use the embedded one, without RETAIL_SOURCE_URL and RETAIL_ENV"
                 )
-            first_month = _load_sample(url, 1.0, "2003-01", 29, replace_=False, seed=2003)
+            first_month = _load_sample(
+                source.address.url, 1.0, "2003-01", 29, replace_=False, seed=2003
+            )
             _note_first_month(platform, None, first_month)
     build([], None, None)
     for name in ("sales_by_product_line", "sales_by_country", "top_products"):
@@ -484,12 +486,12 @@ def _target(platform: Platform, url: str | None) -> Iterator[str]:
         yield url
     elif not platform.settings.has_embedded_source:
         raise ConfigurationError(
-            "RETAIL_SOURCE_URL is set, and this command fills a database: name the one to fill "
-            "with --url, or unset RETAIL_SOURCE_URL to fill the embedded one"
+            "the source is a database of yours, and this command fills one: name the one to fill "
+            "with --url, or unset RETAIL_SOURCE_URL and RETAIL_ENV to fill the embedded one"
         )
     else:
-        with platform.source_url() as embedded:
-            yield embedded
+        with platform.source_address() as embedded:
+            yield embedded.url
 
 
 def _note_first_month(platform: Platform, url: str | None, first_month: date) -> None:

@@ -59,7 +59,7 @@ def _building(platform: Platform) -> BuilderOf:
             settings.pipes_bucket,
             platform.lake.storage.warehouse,
             context,
-            lambda: job_source(settings.source_secret, platform.source_address()),
+            lambda: job_source(settings.source_secret, platform.address_in_secret()),
         )
         return replace(builder, engine=engine)
 

@@ -17,7 +17,7 @@ from retail_platform.serving.query import LocalSql, QueryService
 from retail_platform.serving.snapshots import LakeSnapshots
 from retail_platform.settings import Settings, provide_java
 from retail_platform.sources.address import Address
-from retail_platform.sources.database import Source, open_source
+from retail_platform.sources.database import Source
 from retail_platform.sources.secret import address_of
 
 if TYPE_CHECKING:
@@ -104,21 +104,21 @@ class Platform:
         return LocalSql(snapshots, self.settings.memory_limit)
 
     @contextmanager
-    def source_url(self) -> Iterator[str]:
-        """The URL of the OLTP database, whose embedded server runs while it is in use."""
+    def source_address(self) -> Iterator[Address]:
+        """Where the OLTP database is, whose embedded server runs while it is in use."""
         if self.settings.on_aws:
-            yield self.source_address().url
+            yield self.address_in_secret()
             return
         if self.settings.source_url is not None:
-            yield self.settings.source_url.get_secret_value()
+            yield Address.parse(self.settings.source_url.get_secret_value())
             return
         from retail_platform.embedded.postgres import embedded_postgres
 
         with embedded_postgres(self.settings.home) as server:
-            yield server.ensure_database(SOURCE_DATABASE)
+            yield Address.parse(server.ensure_database(SOURCE_DATABASE))
 
-    def source_address(self) -> Address:
-        """Where the OLTP database is; on AWS, where its login is in Secrets Manager.
+    def address_in_secret(self) -> Address:
+        """Where the OLTP database is on AWS, with its login from Secrets Manager.
 
         Raises:
             ConfigurationError: The secret is missing or of no use.
@@ -127,8 +127,8 @@ class Platform:
 
         name, url = self.settings.source_secret, self.settings.source_url
         with aws_errors(f"reading the secret {name}", "create it, or correct RETAIL_SOURCE_SECRET"):
-            secret = client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
-        return address_of(secret, name, url.get_secret_value() if url else None)
+            secret = client("secretsmanager").get_secret_value(SecretId=name)
+        return address_of(secret.get("SecretString"), name, url.get_secret_value() if url else None)
 
     def has_shop(self, source: Source) -> bool:
         """Whether the OLTP database holds anything; one table stands for all."""
@@ -137,7 +137,7 @@ class Platform:
     @contextmanager
     def source(self) -> Iterator[Source]:
         """A connection to the OLTP database."""
-        with self.source_url() as url, open_source(url) as source:
+        with self.source_address() as address, Source(address) as source:
             yield source
 
 

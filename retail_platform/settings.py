@@ -98,6 +98,13 @@ class Settings(BaseSettings):
             raise ValueError("must be small letters, digits and _, such as retail_")
         return prefix
 
+    @field_validator("lake_bucket", "pipes_bucket")
+    @classmethod
+    def _bare_bucket(cls, bucket: str) -> str:
+        if bucket and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", bucket):
+            raise ValueError("must be the name of a bucket, without s3:// and without a path")
+        return bucket
+
     @model_validator(mode="after")
     def _whole(self) -> "Settings":
         """What has to be set depends on where the platform runs."""

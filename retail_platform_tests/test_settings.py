@@ -271,6 +271,8 @@ def test_everything_that_aws_needs_is_asked_for_at_once(monkeypatch: pytest.Monk
     [
         ({"engine": "duckdb"}, "RETAIL_ENGINE: with RETAIL_ENV=aws it is glue"),
         ({"env": "embedded", "engine": "glue"}, "with RETAIL_ENV=embedded it is duckdb or spark"),
+        ({"lake_bucket": "s3://lake"}, r"RETAIL_LAKE_BUCKET\): must be the name of a bucket, with"),
+        ({"pipes_bucket": "pipes/of/ours"}, r"RETAIL_PIPES_BUCKET\): must be the name of a buck"),
         ({"database_prefix": "Retail-"}, r"RETAIL_DATABASE_PREFIX\): must be small letters"),
         (
             {"source_url": "mysql://me:hunter2@db/shop"},

@@ -35,6 +35,7 @@ class Address:
         password: Their password; a secret.
         options: What follows the `?`, no secret: for MySQL how to encrypt, in the words of its own
             client (`ssl-mode=required`); for PostgreSQL what its drivers take (`sslmode=require`).
+        place: Where all this is written down, for messages that say what to correct.
     """
 
     dialect: Dialect
@@ -44,6 +45,7 @@ class Address:
     user: str
     password: str = field(repr=False)
     options: str = ""
+    place: str = "RETAIL_SOURCE_URL"
 
     @classmethod
     def parse(cls, url: str) -> "Address":

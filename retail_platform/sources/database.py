@@ -146,7 +146,7 @@ class Source:
         address = self.address
         return (
             f"{address}: user {address.user} sees no table at all in {address.database}: correct "
-            "the database in RETAIL_SOURCE_URL, grant the user SELECT on its tables, or fill it"
+            f"the database in {address.place}, grant the user SELECT on its tables, or fill it"
         )
 
     def _relations_of(self, schema: str) -> Relations:

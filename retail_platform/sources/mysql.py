@@ -142,7 +142,7 @@ def _tls(mode: str, authority: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=authority)
     except OSError as error:
         raise ConfigurationError(
-            f"RETAIL_SOURCE_URL: ssl-ca={authority} cannot be read ({error.strerror}): name a "
+            f"the source's URL: ssl-ca={authority} cannot be read ({error.strerror}): name a "
             "file with the certificate of the authority that the server's is signed by"
         ) from None
     context.check_hostname = mode == "verify_identity"
@@ -191,24 +191,24 @@ def _why_not_connected(address: Address, error: Exception) -> str:
         return (
             f"{address} refused user {address.user}: wrong user or password"
             f"{tls if address.option('ssl-mode') == 'disabled' else ''}; "
-            "correct RETAIL_SOURCE_URL, and percent-encode special letters in the password"
+            f"correct {address.place}; a URL has special letters of a password percent-encoded"
         )
     if code in (ER.BAD_DB_ERROR, ER.DBACCESS_DENIED_ERROR):
         return (
             f"{address}: there is no database {address.database}, or user {address.user} may not "
-            "use it; correct RETAIL_SOURCE_URL, create it, or grant SELECT on it"
+            f"use it; correct {address.place}, create it, or grant SELECT on it"
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
             f"{address} shows a certificate that is not trusted: name its authority's file with "
-            f"ssl-ca in RETAIL_SOURCE_URL, and its host as the certificate does ({_text(error)})"
+            f"ssl-ca in the source's URL, and its host as the certificate does ({_text(error)})"
         )
     if code in (CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR):
         return (
             f"{address} does not answer: start the MySQL server there, or correct host and port "
-            f"in RETAIL_SOURCE_URL ({address.redact(_text(error))})"
+            f"in {address.place} ({address.redact(_text(error))})"
         )
-    return f"{address} cannot be reached: {address.redact(_text(error))}; check RETAIL_SOURCE_URL"
+    return f"{address} cannot be reached: {address.redact(_text(error))}; check {address.place}"
 
 
 def _text(error: Exception) -> str:

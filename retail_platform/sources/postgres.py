@@ -122,16 +122,16 @@ def _why_not_connected(address: Address, error: psycopg.Error) -> str:
     if f'database "{address.database}" does not exist' in said:
         return (
             f"{address}: there is no database {address.database}; "
-            "create it, or correct RETAIL_SOURCE_URL"
+            f"create it, or correct {address.place}"
         )
     if "authentication failed" in said or "no password supplied" in said:
         return (
             f"{address} refused user {address.user}: wrong user or password; "
-            "correct RETAIL_SOURCE_URL, and percent-encode special letters in the password"
+            f"correct {address.place}; a URL has special letters of a password percent-encoded"
         )
     if "onnection refused" in said or "timeout" in said or "resolve host" in said:
         return (
             f"{address} does not answer: start the PostgreSQL server there, or correct host and "
-            f"port in RETAIL_SOURCE_URL ({said})"
+            f"port in {address.place} ({said})"
         )
-    return f"{address} cannot be reached: {said}; check RETAIL_SOURCE_URL"
+    return f"{address} cannot be reached: {said}; check {address.place}"

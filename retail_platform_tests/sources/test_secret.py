@@ -40,18 +40,35 @@ def test_a_login_alone_needs_a_url() -> None:
     assert address.user == "reader"
 
 
+@pytest.mark.parametrize("host", ["2001:db8::7", "[2001:db8::7]"])
+def test_a_host_may_be_an_address_of_ipv6(host: str) -> None:
+    address = address_of(json.dumps({**WHOLE, "host": host, "port": "3307"}), "shop")
+    assert (address.host, address.port) == ("2001:db8::7", 3307)
+
+
+def test_messages_say_where_the_login_can_be_corrected() -> None:
+    assert address_of(json.dumps(WHOLE), "shop").place == "the secret shop (RETAIL_SOURCE_SECRET)"
+    beside = address_of(json.dumps(LOGIN), "shop", "mysql://db/shop")
+    assert beside.place == "the secret shop (RETAIL_SOURCE_SECRET) or RETAIL_SOURCE_URL"
+
+
 @pytest.mark.parametrize(
     ("secret", "told"),
     [
         (json.dumps(LOGIN), "has no usable engine"),
-        (json.dumps({**WHOLE, "engine": "oracle"}), "has no usable oracle"),
+        (json.dumps({**WHOLE, "engine": "oracle"}), "has no usable engine"),
+        (json.dumps({**WHOLE, "password": None}), "has no usable password"),
+        (json.dumps({**WHOLE, "username": ""}), "has no usable username"),
+        (json.dumps({**WHOLE, "host": 7}), "has no usable host"),
         (json.dumps({"password": "p@ss/w:rd"}), "has no usable username"),
         ("p@ss/w:rd", "is not JSON"),
         ('["p@ss/w:rd"]', "is not JSON"),
-        (json.dumps({**WHOLE, "port": "p@ss/w:rd"}), "is not JSON"),
+        (None, "is not JSON"),
+        (json.dumps({**WHOLE, "port": "p@ss/w:rd"}), "has no usable port"),
+        (json.dumps({**WHOLE, "port": 70000}), "has no usable port"),
     ],
 )
-def test_a_secret_of_no_use_is_named_and_not_shown(secret: str, told: str) -> None:
+def test_a_secret_of_no_use_is_named_and_not_shown(secret: str | None, told: str) -> None:
     with pytest.raises(ConfigurationError, match=f"secret shop {told}") as error:
         address_of(secret, "shop")
     assert "p@ss" not in str(error.value)
