@@ -44,7 +44,7 @@ lint: setup  ## Format, lint and types
 dev: setup  ## The Dagster UI on http://127.0.0.1:3000
 	$(BIN)/retail dev
 
-bench: setup  ## Speed and size, each beside a bare reference
+bench: setup .venv-glue/installed  ## Speed and size, each beside a bare reference
 	$(BIN)/python -m retail_platform_tests.benchmarks
 
 lock:  ## Resolve requirements.lock anew (needs uv)

@@ -6,7 +6,7 @@ Nothing here needs more than pyspark, so that Glue can run it.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -54,9 +54,15 @@ SPARK_CONFIG = {
     "spark.sql.parquet.fieldId.write.enabled": "true",
     # What a task writes: small tables and months are one file, large ones about this size.
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "384MB",
+    # Files are looked up by this many tasks: one for each of sixty months takes a second to plan.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
 }
 """What every session has to be set to for the engines to agree."""
 
+
+_MONTH_FOLDER = "retail_month"
+
+_SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 
 _LOG_CONFIG = (Path(__file__).parent / "log4j2.properties").as_uri()
 
@@ -81,12 +87,9 @@ def local_config(memory_limit: str, folder: Path) -> dict[str, str]:
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         # Adaptive execution joins small ones; two hundred would each cost a task first.
-        "spark.sql.shuffle.partitions": "8",
+        _SHUFFLE_PARTITIONS: "8",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     }
-
-
-_MONTH_FOLDER = "retail_month"
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ class SparkEngine:
         session = self.session()
         for name, value in SPARK_CONFIG.items():
             session.conf.set(name, value)
+        if not session.sparkContext.getConf().contains(_SHUFFLE_PARTITIONS):
+            session.conf.set(_SHUFFLE_PARTITIONS, _shuffle_partitions(session))
         backend = _Spark(session, {qualified(table): table.name for table in contracts})
         try:
             yield backend
@@ -140,31 +145,40 @@ class _Spark:
         session: Where it runs.
         views: The temporary view of every table of the run, by `layer.name`. Spark qualifies no
             temporary view, and names are unique over all layers.
+        frames: What has been shown, by table and files.
     """
 
     session: "SparkSession"
     views: dict[str, str]
+    frames: "dict[tuple[str, tuple[DataFile, ...], frozenset[str]], DataFrame]" = field(
+        default_factory=dict
+    )
 
     def show(self, table: InputTable) -> None:
         """Makes a table readable as `layer.name`, and as `name`."""
+        # Spark looks up each file of a new frame, in a job of its own where there are many.
+        key = (table.contract.name, table.files, table.absent)
+        if key not in self.frames:
+            self.frames[key] = self._read(table)
+        self.frames[key].createOrReplaceTempView(table.contract.name)
+
+    def _read(self, table: InputTable) -> "DataFrame":
         from pyspark.sql import functions
 
         contract = table.contract
-        if table.files:
-            stored = [name for name in contract.column_names if name not in table.absent]
-            files = [file.uri for file in table.files]
-            frame = self.session.read.schema(_schema(contract, stored)).parquet(*files)
-            frame = frame.select(
-                *(
-                    functions.lit(None).cast(_type(contract, name)).alias(name)
-                    if name in table.absent
-                    else frame[name]
-                    for name in contract.column_names
-                )
+        if not table.files:
+            return self.session.createDataFrame([], _schema(contract, contract.column_names))
+        stored = [name for name in contract.column_names if name not in table.absent]
+        files = [file.uri for file in table.files]
+        frame = self.session.read.schema(_schema(contract, stored)).parquet(*files)
+        return frame.select(
+            *(
+                functions.lit(None).cast(_type(contract, name)).alias(name)
+                if name in table.absent
+                else frame[name]
+                for name in contract.column_names
             )
-        else:
-            frame = self.session.createDataFrame([], _schema(contract, contract.column_names))
-        frame.createOrReplaceTempView(contract.name)
+        )
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a statement, by column."""
@@ -180,8 +194,6 @@ class _Spark:
 
     def write(self, output: OutputTable, inputs: Sequence[InputTable]) -> tuple[DataFile, ...]:
         """Writes the rows of a model."""
-        for table in inputs:
-            self.show(table)
         try:
             return self._write(output, inputs)
         except RetailError:
@@ -201,7 +213,9 @@ class _Spark:
             return ()
         name = output.contract.name
         try:
-            return self._store(output, source.rows(self.session, output))
+            rows = source.rows(self.session, output)
+            # Each connection has months of its own, and needs no shuffle to write them together.
+            return self._store(output, rows if output.contract.partition else _rebalanced(rows))
         except RetailError:
             raise
         except Exception as error:
@@ -215,6 +229,8 @@ class _Spark:
         from pyspark.sql import functions
 
         table = output.contract
+        for read in inputs:
+            self.show(read)
         model = self._frame(table.sql)
         _require_types(table, model.schema)
         monthly = {file.month for read in inputs for file in read.files if file.month}
@@ -223,7 +239,8 @@ class _Spark:
             month = functions.col(table.partition.column)
             asked = month.between(output.months.first, output.months.last)
             model = model.where(functions.coalesce(asked, functions.lit(True)))
-        files = self._store(output, model)
+        by = table.partition.column if table.partition else ""
+        files = self._store(output, _rebalanced(model, by))
         found = {file.month for file in files if file.month}
         if monthly and not found <= monthly:
             raise EngineError(misplaced(table, monthly, found - monthly))
@@ -239,12 +256,12 @@ class _Spark:
             for name in table.column_names
         ]
         if table.partition is None:
-            _rebalanced(rows).select(*columns).write.parquet(output.location)
+            rows.select(*columns).write.parquet(output.location)
             if self.session.read.schema(rows.schema).parquet(output.location).isEmpty():
                 return ()
             return tuple(DataFile(uri) for uri in self._files(output.location))
         month = functions.col(table.partition.column).alias(_MONTH_FOLDER)
-        by_month = _rebalanced(rows, table.partition.column).select(*columns, month)
+        by_month = rows.select(*columns, month)
         by_month.write.partitionBy(_MONTH_FOLDER).parquet(output.location)
         return tuple(DataFile(uri, _month_of(uri)) for uri in self._files(output.location))
 
@@ -272,6 +289,15 @@ class _Spark:
 
     def _path(self, uri: str) -> Any:
         return self.session._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr]
+
+
+def _shuffle_partitions(session: "SparkSession") -> int:
+    """Into how many parts a shuffle goes before adaptive execution joins small ones.
+
+    Spark's two hundred are a file each for every task, which on few cores costs more than the rows.
+    Where executors are still to come, there are enough for thirty-two cores.
+    """
+    return min(200, max(32, 4 * session.sparkContext.defaultParallelism))
 
 
 def _rebalanced(model: "DataFrame", column: str = "") -> "DataFrame":

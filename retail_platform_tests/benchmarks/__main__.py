@@ -1,6 +1,6 @@
 """`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
 
-`python -m retail_platform_tests.benchmarks classic extraction star spark big` chooses sections;
+`python -m retail_platform_tests.benchmarks classic extraction star spark glue big` chooses sections;
 without any, all but `big` (30M lines, some ten minutes) are run.
 """
 
@@ -17,10 +17,11 @@ from rich.table import Table
 
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
+from retail_platform_tests.benchmarks.on_glue import MONTHS, NIGHTLY, shop_on_glue
 from retail_platform_tests.servers import mariadb_server, postgres_home
 from retail_platform_tests.shop import Shop
 
-SECTIONS = ("classic", "extraction", "star", "spark", "big")
+SECTIONS = ("classic", "extraction", "star", "spark", "glue", "big")
 _TRIES = 3
 
 
@@ -142,6 +143,49 @@ def large(report: Report, sections: set[str], scale: float, label: str) -> Measu
         return ours
 
 
+def glue(report: Report, scale: float, label: str) -> None:
+    """Both layers by jobs on Glue, beside a single-script job, and what Dagster adds."""
+    with shop_on_glue(scale) as shop:
+        start = shop.start()
+        script = shop.single_script()
+        theirs = shop.totals_of_script()
+        raw, star = shop.build("raw", MONTHS), shop.build("star", MONTHS)
+        ours = shop.totals_of_build()
+        nightly = [shop.build(layer, NIGHTLY).job for layer in ("raw", "star")]
+    if different := [name for name in theirs if theirs[name] != ours[name]]:
+        raise RuntimeError(f"the two do not give the same rows of {', '.join(different)}")
+    jobs = raw.job + star.job
+    report.row(
+        f"Glue jobs of {label}, raw and star with checks; both sides pay for processes and JVMs",
+        f"{jobs:.0f} s ({raw.job:.0f} + {star.job:.0f})",
+        f"{script:.0f} s (one script, star alone, no checks)",
+        f"{script / jobs:.2f} x its speed",
+        ">= 1 x, aim 2 x",
+    )
+    report.row(
+        "the same without the start of Spark, which neither pays",
+        f"{jobs - 2 * start:.0f} s",
+        f"{script - start:.0f} s (a start: {start:.0f} s)",
+        f"{(script - start) / (jobs - 2 * start):.2f} x its speed",
+        "-",
+    )
+    report.row(
+        "a nightly run, which refreshes two months of sixty; the script knows all or nothing",
+        f"{sum(nightly):.0f} s ({nightly[0]:.0f} + {nightly[1]:.0f})",
+        f"{script:.0f} s",
+        f"{script / sum(nightly):.2f} x its speed",
+        "-",
+    )
+    for layer, built in (("raw", raw), ("star", star)):
+        report.row(
+            f"order, Pipes, polling and results of the {layer} job",
+            f"{built.orchestration:.1f} s",
+            f"{built.job:.0f} s (the job; totals and commits: {built.rest:.1f} s)",
+            "-",
+            "<= 10 s",
+        )
+
+
 def main() -> None:
     """Runs the chosen sections and prints the table."""
     sections = set(sys.argv[1:] or SECTIONS[:-1])
@@ -161,6 +205,8 @@ def main() -> None:
                 f"{big.seconds / small.seconds:.1f} x",
                 "<= 12 x",
             )
+    if "glue" in sections:
+        glue(report, 1000, "3M")
     report.console.print(report.table)
 
 
