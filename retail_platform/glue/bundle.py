@@ -59,12 +59,13 @@ def bundle_version() -> str:
     """The version of the platform, and of the code that Glue would run of it.
 
     The text of `sql/` is no part of it: models travel in the order, and a change of one needs no
-    new bundle.
+    new bundle. It is a number, because the text that Python allows after a version begins with a
+    plus sign, which not everything that handles keys of S3 leaves as it is.
     """
     digest = hashlib.sha256()
     for name, path in sorted(_code().items()):
         digest.update(f"{name}\n".encode() + path.read_bytes())
-    return f"{installed_version('retail-platform')}+{digest.hexdigest()[:12]}"
+    return f"{installed_version('retail-platform')}.post{int(digest.hexdigest()[:12], 16)}"
 
 
 def write_bundle(folder: Path) -> Bundle:

@@ -341,11 +341,11 @@ def test_another_version_of_the_bundle_is_refused(
     request_: RunRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "bundle_version", lambda: "0.1.0+younger")
+    monkeypatch.setattr(runner, "bundle_version", lambda: "0.1.0.post7")
     with pytest.raises(
         ConfigurationError,
-        match=rf"runs bundle {glue.bundle.version.replace('+', '.')} and is asked for "
-        r"0.1.0.younger: run `make glue-bundle`",
+        match=rf"runs bundle {glue.bundle.version} and is asked for "
+        r"0.1.0.post7: run `make glue-bundle`",
     ):
         engine.run(request_)
 
