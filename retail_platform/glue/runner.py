@@ -115,7 +115,7 @@ class GlueEngine:
                 context=self.context,
                 extras=as_extras(order, bundle_version()),
                 context_injector=PipesS3ContextInjector(bucket=self.pipes_bucket, client=s3),
-                message_reader=_MessageReader(
+                message_reader=_SteadyMessageReader(
                     bucket=self.pipes_bucket,
                     client=s3,
                     interval=0,
@@ -311,7 +311,7 @@ class GlueEngine:
         )
 
 
-class _MessageReader(PipesS3MessageReader):
+class _SteadyMessageReader(PipesS3MessageReader):
     """Reads on after a failure of the network, which would end Dagster's own, and lose results."""
 
     def download_messages_chunk(self, index: int, params: PipesParams) -> str | None:
