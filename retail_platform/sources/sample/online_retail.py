@@ -19,6 +19,7 @@ the order, numbered `CONTINUATION` higher, so that no total changes and no price
 
 import codecs
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -48,6 +49,8 @@ FILE_COLUMNS = (
     "Country",
 )
 
+NO_CUSTOMER = "no customer"
+
 REASONS = (
     ("credit note", "starts_with(invoice_text, 'C')"),
     ("invoice number is not a number below 1,000,000", "invoice IS NULL"),
@@ -55,7 +58,7 @@ REASONS = (
         "not goods: stock code is not five digits and up to two letters",
         r"NOT coalesce(regexp_full_match(code, '\d{5}[A-Z]{0,2}'), false)",
     ),
-    ("no customer", "customer IS NULL"),
+    (NO_CUSTOMER, "customer IS NULL"),
     ("no readable date", "invoiced IS NULL"),
     (
         "quantity is not a whole number above 0",
@@ -116,25 +119,10 @@ def import_online_retail(
         SourceError: Where the file cannot be read, or none of its rows can be imported; and as
             for `load`.
     """
-    import duckdb
-
-    try:
-        with duckdb.connect() as connection:
-            _read(connection, path)
-            _sort_out(connection)
-            rows_read, imported, merged, quantity, amount = _totals(connection)
-            set_aside = _set_aside(connection)
-            if not imported:
-                raise SourceError(
-                    f"None of the {rows_read:,} rows of {path} can be imported: {set_aside}. Give"
-                    " the unchanged file of the UCI data set."
-                )
-            loaded = load(url, _tables(connection), on_progress, replace=replace)
-    except duckdb.Error as error:
-        raise SourceError(
-            f"{path} cannot be read as Online Retail: {error}. Give the unchanged file of the UCI"
-            " data set, as parquet or csv."
-        ) from error
+    with _sorted_out(path) as connection:
+        rows_read, imported, merged, quantity, amount = _totals(connection)
+        set_aside = _set_aside(connection)
+        loaded = load(url, _tables(connection), on_progress, replace=replace)
     return ImportAccount(
         rows_read=rows_read,
         imported=imported,
@@ -145,6 +133,58 @@ def import_online_retail(
         first_month=loaded.first_month,
         last_month=loaded.last_month,
     )
+
+
+def purchase_lines(path: Path) -> pa.Table:
+    """The rows that an import would keep, and those that only lack a customer: orders of guests.
+
+    `order_number` is the invoice, and `order_line_number` the row's place in the file, which keeps
+    the order in which an invoice was written.
+
+    Args:
+        path: As for `import_online_retail`.
+
+    Returns:
+        customer_number (null for a guest), product_code, order_number, order_line_number and
+        order_date, as `fact_orders` has them.
+
+    Raises:
+        ConfigurationError: As for `import_online_retail`.
+        SourceError: As for `import_online_retail`.
+    """
+    faults = " OR ".join(f"({fault})" for reason, fault in REASONS if reason != NO_CUSTOMER)
+    with _sorted_out(path) as connection:
+        lines: pa.Table = connection.sql(f"""
+            SELECT min(customer) OVER invoice AS customer_number, code AS product_code,
+                invoice AS order_number, row AS order_line_number,
+                (min(invoiced) OVER invoice)::DATE AS order_date
+            FROM sorted WHERE NOT coalesce({faults}, false)
+            WINDOW invoice AS (PARTITION BY invoice)
+        """).to_arrow_table()
+    return lines
+
+
+@contextmanager
+def _sorted_out(path: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A session with the tables of `_sort_out`, of which `line` has rows."""
+    import duckdb
+
+    try:
+        with duckdb.connect() as connection:
+            _read(connection, path)
+            _sort_out(connection)
+            rows_read, imported, *_ = _totals(connection)
+            if not imported:
+                raise SourceError(
+                    f"None of the {rows_read:,} rows of {path} can be imported:"
+                    f" {_set_aside(connection)}. Give the unchanged file of the UCI data set."
+                )
+            yield connection
+    except duckdb.Error as error:
+        raise SourceError(
+            f"{path} cannot be read as Online Retail: {error}. Give the unchanged file of the UCI"
+            " data set, as parquet or csv."
+        ) from error
 
 
 def _read(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
@@ -194,6 +234,7 @@ def _sort_out(connection: "duckdb.DuckDBPyConnection") -> None:
         CREATE TABLE sorted AS
         WITH parsed AS (
             SELECT
+                row_number() OVER () AS row,
                 InvoiceNo AS invoice_text,
                 CASE WHEN regexp_full_match(InvoiceNo, '\\d{{1,6}}') THEN InvoiceNo::INT END AS invoice,
                 upper(StockCode) AS code,

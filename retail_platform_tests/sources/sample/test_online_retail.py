@@ -8,7 +8,11 @@ import duckdb
 import pytest
 
 from retail_platform.errors import ConfigurationError, SourceError
-from retail_platform.sources.sample.online_retail import ImportAccount, import_online_retail
+from retail_platform.sources.sample.online_retail import (
+    ImportAccount,
+    import_online_retail,
+    purchase_lines,
+)
 from retail_platform_tests.sources.sample.test_load import ask, quietly
 
 FILE = Path(__file__).parents[4] / "shared" / "data" / "online_retail.parquet"
@@ -99,6 +103,21 @@ def test_csv_and_parquet_give_the_same_account(mysql_url: str, tmp_path: Path) -
     with duckdb.connect() as connection:
         connection.execute(f"COPY (FROM read_csv('{text}', all_varchar = true)) TO '{parquet}'")
     assert import_online_retail(parquet, mysql_url, quietly, replace=True) == from_csv
+
+
+def test_purchase_lines_are_the_imported_rows_and_the_guests(tmp_path: Path) -> None:
+    path = small_file(tmp_path)
+    with path.open("a") as file:
+        file.write("536417,22633,HAND WARMER UNION JACK,1,12/1/2010 11:57,1.85,,France\n")
+    lines = purchase_lines(path).sort_by("order_line_number")
+    first, later = date(2010, 12, 1), date(2011, 1, 31)
+    assert [tuple(row.values()) for row in lines.to_pylist()] == [
+        (17850, "85123A", 536365, 1, first),
+        (17850, "85123A", 536365, 2, first),
+        (17850, "85123A", 536365, 3, first),
+        (17850, "22633", 536366, 4, later),
+        (None, "22633", 536417, 13, first),
+    ]
 
 
 @pytest.mark.skipif(not FILE.exists(), reason="../shared/data/online_retail.parquet is absent")
