@@ -27,3 +27,7 @@ class LakeError(RetailError):
 
 class EngineError(RetailError):
     """An engine could not run a model or write its result."""
+
+
+class TrainingError(RetailError):
+    """A history from which no recommender can be trained, or input that one cannot take."""

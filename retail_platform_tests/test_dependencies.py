@@ -9,7 +9,7 @@ from retail_platform.glue.bundle import imports, reached
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "retail_platform"
-WITHOUT_DAGSTER = ("contracts", "engines", "lake", "sources", "serving", "embedded")
+WITHOUT_DAGSTER = ("contracts", "engines", "lake", "sources", "serving", "embedded", "recommender")
 
 
 def modules(folder: Path) -> list[Path]:
@@ -46,6 +46,13 @@ def test_spark_needs_nothing_that_a_cluster_lacks() -> None:
     ours, others = reached("retail_platform.engines.spark")
     assert PACKAGE / "engines" / "audit.py" in ours
     assert others - sys.stdlib_module_names == {"pyspark", "py4j", "pyarrow", "numpy"}
+
+
+def test_the_recommender_takes_arrays() -> None:
+    paths = modules(PACKAGE / "recommender")
+    assert len(paths) > 5
+    others = ("lake", "engines", "sources", "serving", "settings", "platform")
+    assert offenders(paths, *(f"retail_platform.{name}" for name in others), "pandas") == []
 
 
 def test_only_the_runner_of_glue_knows_dagster() -> None:

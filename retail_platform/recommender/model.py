@@ -1,0 +1,360 @@
+"""The recommender: vectors of the two artefacts, and what they recommend to whom.
+
+There are two artefacts, because what predicts a customer's next month is not what predicts the
+rest of a basket: one learns from customers alone, one from baskets too. Inner products of vectors
+of different artefacts mean nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from retail_platform.errors import TrainingError
+from retail_platform.recommender.factorization import DIMENSIONS, Factors, Vectors, ease, pure_svd
+from retail_platform.recommender.interactions import (
+    decayed_baskets,
+    decayed_history,
+    habits,
+    recent_buyers,
+    rows_of,
+)
+from retail_platform.recommender.purchases import Indices, Purchases, positions
+from retail_platform.recommender.ranking import best
+
+DENSE_LIMIT = 20_000
+"""Products above which a dense inverse takes minutes and gigabytes."""
+
+CUSTOMER_POPULARITY = 0.02
+"""A customer's weight of recent popularity, whatever he bought."""
+
+SESSION_POPULARITY = 0.005
+"""A session's weight of recent popularity, for each product in it."""
+
+BASKET_WEIGHT = 0.5
+"""Of a basket beside a customer, where sessions are learnt."""
+
+HISTORY_IN_SESSION = 0.3
+"""Of what a customer bought beside what he browses."""
+
+BUY_AGAIN = 0.4
+"""Of habits, where repeats are allowed."""
+
+BUY_AGAIN_IN_SESSION = 0.2
+"""The same within a session."""
+
+
+class Method(StrEnum):
+    """How the vectors were made."""
+
+    EASE = "ease"
+    PURE_SVD = "pure_svd"
+    POPULARITY = "popularity"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a recommender was made of, and how.
+
+    Attributes:
+        method: How.
+        reason: Why that method.
+        as_of: Only earlier days were seen.
+        lines: Purchase lines seen.
+        customers: Customers with lines.
+        products: Products with lines.
+        seed: Of all that is random.
+        seconds: What it took.
+    """
+
+    method: Method
+    reason: str
+    as_of: date
+    lines: int
+    customers: int
+    products: int
+    seed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """Vectors that belong together, whose last dimension is recent popularity.
+
+    Attributes:
+        contexts: What having or browsing a product adds to a vector, (products, DIMENSIONS + 1).
+        targets: What a vector is multiplied by, (products, DIMENSIONS + 1). The last dimension is
+            log(1 + recent buyers).
+    """
+
+    contexts: Vectors
+    targets: Vectors
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One product for someone.
+
+    Attributes:
+        product: Its code.
+        score: Comparable within one answer only.
+    """
+
+    product: str
+    score: float
+
+
+@dataclass(frozen=True)
+class SimilarProducts:
+    """The products that go with each product, the best first; fewer where fewer do.
+
+    Attributes:
+        product: Product codes, (rows,).
+        similar: Code of the other product, (rows,).
+        rank: From 1, (rows,).
+        score: Above 0, (rows,).
+    """
+
+    product: NDArray[np.str_]
+    similar: NDArray[np.str_]
+    rank: NDArray[np.int64]
+    score: Vectors
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """What was trained.
+
+    Attributes:
+        customers: Customer numbers, ascending, (c,).
+        products: Codes of the products that it can recommend, ascending, (p,).
+        history: What each customer bought, decayed, (c, p).
+        habits: What he may buy again, (c, p).
+        for_customers: The vectors for someone who is known by his history alone.
+        for_sessions: The vectors for a session, of a known customer or not.
+        training: What they were made of.
+    """
+
+    customers: NDArray[np.int64]
+    products: NDArray[np.str_]
+    history: sparse.csr_array
+    habits: sparse.csr_array
+    for_customers: Artefact
+    for_sessions: Artefact
+    training: Training
+
+    def customer_vectors(self, customers: Indices) -> Vectors:
+        """Vectors by histories, (customers, DIMENSIONS + 1), to multiply with `for_customers`.
+
+        Someone without a history has recent popularity and nothing else.
+
+        Args:
+            customers: Indices of customers, -1 for one who is not known.
+        """
+        vectors = np.asarray(rows_of(self.history, customers) @ self.for_customers.contexts)
+        vectors[:, DIMENSIONS] = CUSTOMER_POPULARITY
+        return vectors
+
+    def session_vectors(self, session: sparse.csr_array, customers: Indices) -> Vectors:
+        """Vectors by sessions, (sessions, DIMENSIONS + 1), to multiply with `for_sessions`.
+
+        Args:
+            session: 1 for each product browsed, (sessions, products).
+            customers: Index of each session's customer, -1 for one who is not known.
+        """
+        vectors = np.asarray(session @ self.for_sessions.contexts)
+        past = np.asarray(rows_of(self.history, customers) @ self.for_sessions.contexts)
+        vectors[:, :DIMENSIONS] += HISTORY_IN_SESSION * past[:, :DIMENSIONS]
+        return vectors
+
+    def customer_scores(self, customers: Indices, *, repeats: bool) -> Vectors:
+        """Scores of all products for customers, (customers, products).
+
+        Args:
+            customers: As for `customer_vectors`.
+            repeats: Whether products that were bought may come again, as they often do.
+        """
+        scores = self.customer_vectors(customers) @ self.for_customers.targets.T
+        return self._with_habits(scores, customers, BUY_AGAIN) if repeats else scores
+
+    def session_scores(self, session: sparse.csr_array, customers: Indices) -> Vectors:
+        """Scores of all products for sessions, (sessions, products).
+
+        Args:
+            session: As for `session_vectors`.
+            customers: As for `session_vectors`.
+        """
+        scores = self.session_vectors(session, customers) @ self.for_sessions.targets.T
+        return self._with_habits(scores, customers, BUY_AGAIN_IN_SESSION)
+
+    def recommend(
+        self,
+        customer: int | None = None,
+        session: Sequence[str] = (),
+        count: int = 10,
+        *,
+        repeats: bool = False,
+    ) -> list[Recommendation]:
+        """The best products for a customer, a session, or a customer's session.
+
+        A customer or a product that the training has not seen tells nothing; where nothing is
+        known, the answer is what is popular.
+
+        Args:
+            customer: A customer number; None for a visitor whom nobody knows.
+            session: Codes of the products browsed; they are not recommended.
+            count: How many; fewer where there are no more.
+            repeats: Whether products that the customer bought may be recommended.
+        """
+        known = np.array([] if customer is None else [customer], dtype=np.int64)
+        index = np.append(positions(known, self.customers), -1)[:1]
+        browsed = self._session_of(session)
+        if browsed.nnz:
+            scores = self.session_scores(browsed, index)
+        else:
+            scores = self.customer_scores(index, repeats=repeats)
+        scores[0, browsed.indices] = -np.inf
+        if not repeats:
+            scores[0, rows_of(self.history, index).indices] = -np.inf
+        (chosen,) = best(scores, count)
+        return [
+            Recommendation(str(self.products[product]), float(scores[0, product]))
+            for product in chosen
+            if product >= 0
+        ]
+
+    def similar_products(self, count: int = 10) -> SimilarProducts:
+        """What a session of one product is recommended, popularity left out.
+
+        Args:
+            count: At most how many for each product.
+        """
+        contexts = self.for_sessions.contexts[:, :DIMENSIONS]
+        targets = self.for_sessions.targets[:, :DIMENSIONS]
+        found, found_scores = [], []
+        for start in range(0, len(self.products), _BLOCK):
+            scores = contexts[start : start + _BLOCK] @ targets.T
+            rows = np.arange(len(scores))
+            scores[rows, start + rows] = -np.inf
+            scores[scores <= 0] = -np.inf
+            chosen = best(scores, count)
+            found.append(chosen)
+            found_scores.append(np.take_along_axis(scores, np.maximum(chosen, 0), axis=1))
+        similar, score = np.concatenate(found), np.concatenate(found_scores)
+        product, rank = np.nonzero(similar >= 0)
+        return SimilarProducts(
+            self.products[product],
+            self.products[similar[product, rank]],
+            rank + 1,
+            score[product, rank],
+        )
+
+    def _with_habits(self, scores: Vectors, customers: Indices, weight: float) -> Vectors:
+        bought = rows_of(self.habits, customers).tocoo()
+        scores[bought.coords] += weight * bought.data
+        return scores
+
+    def _session_of(self, codes: Sequence[str]) -> sparse.csr_array:
+        found = np.unique(positions(np.array(codes, dtype=np.str_), self.products))
+        found = found[found >= 0]
+        return sparse.csr_array(
+            (np.ones(len(found), dtype=np.float32), (np.zeros_like(found), found)),
+            shape=(1, len(self.products)),
+        )
+
+
+_BLOCK = 1_024
+"""Rows of scores at a time."""
+
+
+def train(
+    purchases: Purchases,
+    as_of: date | None = None,
+    *,
+    method: Method | None = None,
+    seed: int = 0,
+) -> Recommender:
+    """Learns from the purchases before a day.
+
+    Args:
+        purchases: Lines of any days.
+        as_of: The first day that is not seen; None for the day after the last.
+        method: None for the one that fits: popularity for one customer or one product, EASE up to
+            `DENSE_LIMIT` products, PureSVD above.
+        seed: The same seed and purchases give the same vectors, on one machine.
+
+    Raises:
+        TrainingError: There are no lines before the day.
+    """
+    started = time.perf_counter()
+    as_of = as_of or purchases.last_day + timedelta(days=1)
+    seen = purchases.before(as_of)
+    if not len(seen):
+        raise TrainingError(
+            f"there are no purchases before {as_of} to learn from: choose a later day, or build "
+            "more months of fact_orders with `retail build`"
+        )
+    fitting, reason = _fitting(len(seen.customers), len(seen.products))
+    if method not in (None, fitting):
+        fitting, reason = method, "asked for"
+    history = decayed_history(seen, as_of)
+    baskets = sparse.vstack([history, BASKET_WEIGHT * decayed_baskets(seen, as_of)]).tocsr()
+    popularity = np.log1p(recent_buyers(seen))
+    for_customers = _artefact(_factors(fitting, history, seed), 0.0, popularity)
+    for_sessions = _artefact(_factors(fitting, baskets, seed), SESSION_POPULARITY, popularity)
+    training = Training(
+        method=fitting,
+        reason=reason,
+        as_of=as_of,
+        lines=len(seen),
+        customers=len(seen.customers),
+        products=len(seen.products),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+    )
+    return Recommender(
+        seen.customers,
+        seen.products,
+        history,
+        habits(seen, as_of),
+        for_customers,
+        for_sessions,
+        training,
+    )
+
+
+def _fitting(customers: int, products: int) -> tuple[Method, str]:
+    """The method for a history of this size, and why."""
+    if customers < 2 or products < 2:
+        return Method.POPULARITY, "taste needs two customers and two products to compare"
+    if products <= DENSE_LIMIT:
+        return Method.EASE, f"{products:,} products, at most {DENSE_LIMIT:,}"
+    return Method.PURE_SVD, f"{products:,} products, more than {DENSE_LIMIT:,}"
+
+
+def _factors(method: Method, interactions: sparse.csr_array, seed: int) -> Factors:
+    match method:
+        case Method.EASE:
+            factors = ease(interactions, seed)
+        case Method.PURE_SVD:
+            factors = pure_svd(interactions, seed)
+        case Method.POPULARITY:
+            nothing = np.zeros((interactions.shape[1], DIMENSIONS), dtype=np.float32)
+            factors = Factors(nothing, nothing)
+    if not (np.isfinite(factors.contexts).all() and np.isfinite(factors.targets).all()):
+        raise TrainingError(f"{method} gave vectors that are not finite; nothing can be published")
+    return factors
+
+
+def _artefact(factors: Factors, context: float, target: NDArray[np.float64]) -> Artefact:
+    """Factors with the dimension of popularity."""
+    products = len(target)
+    return Artefact(
+        np.hstack([factors.contexts, np.full((products, 1), context, dtype=np.float32)]),
+        np.hstack([factors.targets, target[:, None].astype(np.float32)]),
+    )
