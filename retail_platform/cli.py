@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -20,6 +22,9 @@ from retail_platform.platform import Platform
 from retail_platform.serving.render import Format
 from retail_platform.settings import Settings, load_settings, write_setting
 from retail_platform.sources.address import Address
+
+if TYPE_CHECKING:
+    from retail_platform.recommender.evaluation import Result
 
 FAILED = 1
 """Exit code of a failed build or check."""
@@ -348,6 +353,50 @@ def report(
                 write_rows(answer, format, out)
 
 
+@app.command()
+def evaluate(
+    online_retail: Annotated[
+        Path | None,
+        typer.Option(
+            "--online-retail",
+            help="The UCI Online Retail file, parquet or csv; default: the store's own sales.",
+        ),
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Compares the recommender with simpler methods, on the last four weeks of sales.
+
+    All of them learn from the sales before. `platform` is the method that would be published.
+
+    Example: `retail evaluate --online-retail online_retail.parquet`
+    """
+    from retail_platform.recommender import evaluation, gates
+    from retail_platform.recommender.purchases import SALES_SQL, Purchases
+
+    if online_retail is None:
+        lines = _platform().sql.run(SALES_SQL)
+    else:
+        from retail_platform.sources.sample.online_retail import purchase_lines
+
+        lines = purchase_lines(online_retail)
+    with _progress("training and comparing"):
+        compared = evaluation.evaluate(Purchases.from_arrow(lines))
+    _print_rows([_rounded(result) for result in compared.results], format)
+    training = compared.recommender.training
+    _say(
+        f"trained on {training.lines:,} lines before {compared.cut}, tested until "
+        f"{compared.last_day}; method {training.method}: {training.reason}"
+    )
+    for gate in gates.gates(compared, online_retail=online_retail is not None):
+        word = "reached" if gate.passed else "warning: not reached"
+        _say(f"{word}: {gate.name}: {gate.reached:.4f}, required {gate.required:.4f}")
+    for protocol in gates.too_short(compared):
+        _say(
+            f"warning: {protocol} has {_counted(compared.questions[protocol], 'question')}; with "
+            f"fewer than {gates.ENOUGH_QUESTIONS} it is not judged"
+        )
+
+
 # Time travel and care
 
 
@@ -595,6 +644,15 @@ def _rows_out() -> Iterator[TextIO]:
     except BrokenPipeError:
         # What is still buffered would complain when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _rounded(result: "Result") -> dict[str, Any]:
+    """A result without the digits that are noise."""
+    row = asdict(result)
+    seconds = row.pop("train_seconds")
+    figures = {n: f"{value:.4f}" for n, value in row.items() if isinstance(value, float)}
+    figures["train_seconds"] = f"{seconds:.2f}"
+    return row | {name: Decimal(figure) for name, figure in figures.items()}
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -120,6 +120,38 @@ def test_a_report_equals_sql(embedded: Shop) -> None:
     ]
 
 
+def test_evaluate_compares_methods_on_the_stores_own_sales(embedded: Shop) -> None:
+    result = embedded.run("evaluate", "--format", "json")
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)
+    assert list(rows[0]) == [
+        "method",
+        "protocol",
+        "recall_at_10",
+        "ndcg_at_10",
+        "hit_rate_at_10",
+        "mrr",
+        "coverage_at_10",
+        "train_seconds",
+    ]
+    assert {"platform", "popularity_14d", "item_knn", "own_history"} <= {r["method"] for r in rows}
+    ((sales,),) = (
+        row.values()
+        for row in embedded.rows(
+            "SELECT count(*) AS n FROM fact_orders WHERE is_sale AND order_date <"
+            " (SELECT date_add('day', -28, max(order_date)) FROM fact_orders WHERE is_sale)"
+        )
+    )
+    assert f"trained on {sales:,} lines before 2005-" in result.stderr
+    assert "with fewer than 100 it is not judged" in result.stderr
+
+
+def test_evaluate_without_a_build_says_what_to_do(tmp_path: Path) -> None:
+    result = Shop(tmp_path).run("evaluate")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "nothing is built yet, run `retail build`" in result.stderr
+
+
 def test_rows_go_to_stdout_and_nothing_else(embedded: Shop) -> None:
     result = embedded.run("query", "SELECT 1 AS one, true AS yes, NULL AS no", "--format", "csv")
     assert result.stdout == "one,yes,no\n1,true,\n"
@@ -316,6 +348,7 @@ def test_the_first_month_is_noted_for_the_source_of_this_home_only(
         (["sample"], "--replace"),
         (["sample", "--scale", "-1", "--replace"], "scale"),
         (["import-online-retail", "/nowhere.csv"], "/nowhere.csv"),
+        (["evaluate", "--online-retail", "/nowhere.csv"], "/nowhere.csv"),
         (["nonsense"], "No such command"),
     ],
 )
@@ -337,6 +370,7 @@ def test_wrong_use_exits_with_2_and_names_the_remedy(
         "import-online-retail",
         "query",
         "report",
+        "evaluate",
         "check",
         "status",
         "history",
