@@ -7,13 +7,13 @@ demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
 test: setup .venv-glue/installed  ## All tests; starts a MariaDB and a PostgreSQL of its own
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: setup .venv-glue/installed  ## What takes minutes and shows little more
 	$(BIN)/python -m pytest -m slow
 
 coverage: setup .venv-glue/installed  ## The same, with what no test reaches
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
 

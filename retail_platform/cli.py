@@ -99,7 +99,7 @@ def demo() -> None:
                 raise ConfigurationError(
                     f"the database of {source.address.place}, {source.address}, holds no shop, and "
                     "the demo does not write there: fill it yourself with `retail sample --url`, or "
-                    "let the demo use the embedded one, without RETAIL_SOURCE_URL and RETAIL_ENV"
+                    "unset RETAIL_SOURCE_URL and RETAIL_ENV to have the embedded one filled"
                 )
             first_month = _load_sample(
                 source.address.url, 1.0, "2003-01", 29, replace_=False, seed=2003

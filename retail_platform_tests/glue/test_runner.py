@@ -35,6 +35,12 @@ def engine(glue: StandIn) -> GlueInAStep:
     return GlueInAStep()
 
 
+@pytest.fixture
+def nothing_said(glue: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for no last words of a job that does not run."""
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 0)
+
+
 def table(name: str) -> Table:
     return Table(
         layer="raw",
@@ -135,6 +141,7 @@ def test_a_table_that_the_job_did_not_report_does_not_count(
         ("FAILED:ModuleNotFoundError: No module named 'x'", r"'x'\): mend what its log says"),
     ],
 )
+@pytest.mark.usefixtures("nothing_said")
 def test_an_end_without_success_is_a_failure_with_a_remedy(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest, fault: str, told: str
 ) -> None:
@@ -156,6 +163,7 @@ def test_a_failure_of_glue_itself_is_tried_once_more_in_a_fresh_folder(
     assert read_rows(results[0].files) == [{"text": "first"}]
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_failure_of_glue_that_stays_is_told(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
@@ -204,6 +212,7 @@ def test_a_start_is_sent_once_and_looked_up_before_it_is_sent_again(
     assert [run.state for run in glue.runs] == ["SUCCEEDED"]
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_run_that_ended_before_it_was_found_again_counts(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
@@ -255,6 +264,7 @@ def test_a_network_that_fails_for_a_while_loses_no_results(
     assert failures == []
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_glue_that_never_starts_a_job_is_given_up(
     glue: StandIn,
     engine: GlueInAStep,
@@ -270,6 +280,7 @@ def test_glue_that_never_starts_a_job_is_given_up(
 # Cancelled and abandoned
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_cancelled_step_stops_its_job(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
@@ -281,6 +292,7 @@ def test_a_cancelled_step_stops_its_job(
     assert [run.state for run in glue.runs] == ["STOPPED"]
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_job_that_cannot_be_stopped_does_not_hide_why_it_should(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,6 +304,7 @@ def test_a_job_that_cannot_be_stopped_does_not_hide_why_it_should(
     assert "the next build stops it" in caplog.text
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_step_that_is_cancelled_while_it_starts_its_job_leaves_none(
     glue: StandIn,
     engine: GlueInAStep,
@@ -384,6 +397,7 @@ def test_a_missing_bucket_is_named(
     assert glue.runs == []
 
 
+@pytest.mark.usefixtures("nothing_said")
 def test_a_missing_permission_is_named(
     glue: StandIn, engine: GlueInAStep, request_: RunRequest
 ) -> None:
