@@ -161,12 +161,7 @@ class GlueEngine:
     def _abandon(self, glue: Any, arguments: Mapping[str, str]) -> None:
         """Stops what was started with these arguments; if that fails, what led here matters more."""
         try:
-            ours = {_CONTEXT: arguments[_CONTEXT]}
-            if runs := [
-                run["Id"] for run in self._runs(glue, ours) if run["JobRunState"] in _ACTIVE
-            ]:
-                log.warning("stopping Glue job run %s", ", ".join(runs))
-                self._stop(glue, runs)
+            self._stop_active(glue, {_CONTEXT: arguments[_CONTEXT]})
         except (ClientError, BotoCoreError, RetailError) as error:
             log.warning(
                 "a run of the Glue job %s may go on (%s): the next build stops it", self.job, error
@@ -194,12 +189,16 @@ class GlueEngine:
         Whoever comes here holds the lake's lock, so no one is waiting for those runs any more.
         """
         try:
-            runs = self._runs(glue, {_LAKE: self.lake})
-            if orphans := [run["Id"] for run in runs if run["JobRunState"] in _ACTIVE]:
-                log.warning("stopping Glue job runs that nobody waits for: %s", ", ".join(orphans))
-                self._stop(glue, orphans)
+            self._stop_active(glue, {_LAKE: self.lake})
         except (ClientError, BotoCoreError) as error:
             raise self._told(error) from error
+
+    def _stop_active(self, glue: Any, arguments: Mapping[str, str]) -> None:
+        """Stops the runs under way that were started with these arguments, should there be any."""
+        runs = self._runs(glue, arguments)
+        if active := [run["Id"] for run in runs if run["JobRunState"] in _ACTIVE]:
+            log.warning("stopping Glue job runs that nobody waits for: %s", ", ".join(active))
+            self._stop(glue, active)
 
     def _stop(self, glue: Any, run_ids: Sequence[str]) -> None:
         until = time.monotonic() + _PATIENCE_SECONDS

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +25,7 @@ from retail_platform.recommender.model import Recommender, train
 from retail_platform.recommender.purchases import Purchases
 from retail_platform.sources.sample.online_retail import purchase_lines
 from retail_platform_tests.recommender.shop import FIRST_DAY, Line, line, purchases, two_tastes
-
-FILE = Path(__file__).parents[3] / "shared" / "data" / "online_retail.parquet"
+from retail_platform_tests.test_online_retail import FILE
 
 CUT = FIRST_DAY + timedelta(days=50)
 PAST = [
