@@ -31,3 +31,7 @@ class EngineError(RetailError):
 
 class TrainingError(RetailError):
     """A history from which no recommender can be trained, or input that one cannot take."""
+
+
+class VectorStoreError(RetailError):
+    """The vector store cannot be reached, or cannot take or give what it is asked for."""

@@ -59,7 +59,7 @@ def schema_of(contracts: Contracts) -> Schema:
 
 def statements(table: Table) -> Iterator[tuple[str, str]]:
     """All Spark SQL of a table, by where it stands: its model, its rules and its measures."""
-    if table.layer != "raw":
+    if table.layer != "raw" and table.sql:
         yield f"sql/{table.sql_path}", table.sql
     where = f"sql/{table.layer}/schema.yml, table {table.name}"
     for rule in table.rules:

@@ -1,7 +1,7 @@
 """The checks that follow from a contract, as portable SQL that counts offending rows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from retail_platform.contracts.model import QUARANTINE, Column, ForeignKey, Severity, Table
 
@@ -14,6 +14,10 @@ refreshed month is better published although another month has to be built again
 
 READS_EVERY_COLUMN = "reads_every_column"
 """The name of the check that a raw table's query reads all columns that its source has."""
+
+
+ENOUGH_HISTORY = "enough_history"
+"""The name of the check that a trained table's gates could be judged."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,16 @@ class CheckResult:
         check: The check.
         failing_rows: How many rows, or months, offend.
         detail: What was found, and what to do about it; examples of the offending rows.
+        evidence: What it was judged by, where that is more than a sentence: Markdown.
+        figures: What it was judged by as numbers, which the UI draws over time.
     """
 
     table: str
     check: Check
     failing_rows: int
     detail: str = ""
+    evidence: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -138,6 +146,10 @@ def _checks(table: Table) -> Iterator[Check]:
             offenders=rule.sql,
             condition=rule.condition,
         )
+    for gate in table.gates:
+        yield Check(gate.name, gate.description, gate.severity)
+    if table.gates:
+        yield Check(ENOUGH_HISTORY, "there are enough sales to judge the model by", Severity.WARN)
     if table.layer == "raw" and table.name != QUARANTINE:
         yield Check(READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN)
     if table.measures and table.name != QUARANTINE:

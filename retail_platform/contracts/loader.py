@@ -14,15 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from retail_platform.contracts.model import (
     COLUMN_TYPES,
     QUARANTINE,
+    VECTOR,
     Column,
     ForeignKey,
+    Gate,
     Rule,
     Table,
 )
 from retail_platform.contracts.sql import referenced_tables, row_condition
 from retail_platform.errors import ConfigurationError
+from retail_platform.recommender.report import METRICS, REFERENCES, Protocol
 
-LAYERS = ("raw", "star")
+LAYERS = ("raw", "star", "ml")
 """In the order in which they are built."""
 
 _DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),\s*\d{1,2}\)")
@@ -85,6 +88,15 @@ class Contracts:
         """The lake tables that the model of `table` reads; its own name means its last snapshot."""
         return set(self._inputs.get(table.name, frozenset()))
 
+    def reads(self, table: Table) -> set[str]:
+        """The lake tables that building `table` reads.
+
+        A trained table is judged by what its training set would have been on earlier days, and so
+        needs what that is made from too.
+        """
+        judged_by = [self.table(name) for name in table.trained_from[:1]]
+        return self.inputs(table).union(*(self.inputs(training_set) for training_set in judged_by))
+
     @cached_property
     def _inputs(self) -> dict[str, frozenset[str]]:
         return {
@@ -94,11 +106,11 @@ class Contracts:
         }
 
     def _resolve(self, table: Table) -> Iterator[str]:
-        for name in referenced_tables(table.sql):
+        for name in table.trained_from or referenced_tables(table.sql):
             try:
                 yield self.table(name).name
             except ConfigurationError as error:
-                raise ConfigurationError(f"sql/{table.sql_path} reads an {error}") from None
+                raise ConfigurationError(f"{_place(table)} reads an {error}") from None
 
 
 @lru_cache(maxsize=4)
@@ -151,14 +163,20 @@ def _read_layer(root: Path, layer: str) -> Iterator[Table]:
         yield _read_table(root, layer, name, entry)
 
 
+def _place(table: Table) -> str:
+    """Where a table is defined, for messages."""
+    return f"sql/{table.sql_path or f'{table.layer}/schema.yml, table {table.name},'}"
+
+
 def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
     where = f"sql/{layer}/schema.yml, table {name}"
-    sql_path = f"{layer}/{name}.sql"
+    written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path")
+    has_sql = name != QUARANTINE and not written.get("trained_from")
+    sql_path = f"{layer}/{name}.sql" if has_sql else ""
     try:
-        sql = "" if name == QUARANTINE else (root / sql_path).read_text(encoding="utf-8")
+        sql = (root / sql_path).read_text(encoding="utf-8") if has_sql else ""
     except OSError as error:
         raise ConfigurationError(f"{where}: sql/{sql_path} cannot be read: {error}") from error
-    written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path")
     keys = written.get("foreign_keys", [])
     contract = {
         **written,
@@ -166,6 +184,7 @@ def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
         "name": name,
         "columns": _named(f"{where}, columns", written.get("columns", {}), Column),
         "rules": _named(f"{where}, rules", written.get("rules", {}), Rule, "condition"),
+        "gates": _named(f"{where}, gates", written.get("gates", {}), Gate),
         "foreign_keys": [_fields(f"{where}, foreign_keys", key, ForeignKey) for key in keys],
         "sql": sql,
         "sql_path": sql_path,
@@ -241,6 +260,33 @@ def _check_references(contracts: Contracts, table: Table) -> None:
                 f"{where}, column {column.name}: unknown type {column.type!r}; the types are "
                 f"{', '.join(COLUMN_TYPES)} and decimal(p,s) of at most 38 digits"
             )
+        if column.type == VECTOR and not table.trained_from:
+            raise ConfigurationError(
+                f"{where}, column {column.name}: {VECTOR} is for tables with trained_from: Spark "
+                "cannot write one that Iceberg reads"
+            )
+        if column.type == VECTOR and (column.min, column.max, column.accepted_values) != (
+            None,
+            None,
+            (),
+        ):
+            raise ConfigurationError(
+                f"{where}, column {column.name}: a vector has no min, max or accepted_values: write "
+                "a rule"
+            )
+    for gate in table.gates:
+        for name, known in (
+            (gate.protocol, [*Protocol]),
+            (gate.metric, METRICS),
+            (gate.times, ["", *REFERENCES]),
+        ):
+            if name not in known:
+                raise ConfigurationError(
+                    f"{where}, gates.{gate.name}: unknown {name!r}; known are "
+                    f"{', '.join(filter(None, known))}"
+                )
+    if table.gates and not table.trained_from:
+        raise ConfigurationError(f"{where}: gates are for tables with trained_from")
     columns_exist(table, table.primary_key, "primary_key")
     if table.partition:
         columns_exist(table, (table.partition.column, table.partition.date), "partition")

@@ -7,7 +7,20 @@ YAML nor pydantic is installed. Reading and validating the files is `contracts.l
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-COLUMN_TYPES = ("int", "bigint", "double", "boolean", "string", "binary", "date", "timestamp")
+VECTOR = "array<float>"
+"""The type of a vector of 32-bit numbers, none of them NULL; only trained tables have such."""
+
+COLUMN_TYPES = (
+    "int",
+    "bigint",
+    "double",
+    "boolean",
+    "string",
+    "binary",
+    "date",
+    "timestamp",
+    VECTOR,
+)
 """The types of columns, beside `decimal(p,s)`."""
 
 
@@ -76,6 +89,29 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What a trained model has to reach, or it is not published.
+
+    Attributes:
+        name: Unique within the table.
+        description: The demand in a sentence.
+        protocol: What is asked of it; see `recommender.evaluation`.
+        metric: Which figure counts, such as `recall_at_10`.
+        at_least: The least that passes.
+        times: The method whose same figure `at_least` multiplies; empty where it is the demand.
+        severity: Whether a model that falls short is withheld.
+    """
+
+    name: str
+    description: str
+    protocol: str
+    metric: str
+    at_least: float
+    times: str = ""
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True)
 class MonthPartition:
     """The table is partitioned by `column`, the first day of the month of `date`."""
 
@@ -95,10 +131,13 @@ class Table:
         columns: In the order in which they are stored.
         primary_key: Columns that identify a row.
         sql: The model (Spark SQL) or, in `raw`, the extraction query (MySQL dialect).
+        trained_from: Set for a table that has no SQL because it is trained: what it is trained
+            from, the training set first.
         sql_path: Where `sql` was read from, relative to the folder `sql/`.
         partition: Set for a table that is stored and built by month.
         foreign_keys: References to other tables.
         rules: Business rules.
+        gates: What the model behind a trained table has to reach.
         min_rows: Fewer rows than this fail the audit. Of a `raw` table: fewer in the source, in all
             its months, fail the extraction.
         optional: `raw` only: a source without this table gives an empty one.
@@ -116,9 +155,11 @@ class Table:
     primary_key: tuple[str, ...]
     sql: str = ""
     sql_path: str = ""
+    trained_from: tuple[str, ...] = ()
     partition: MonthPartition | None = None
     foreign_keys: tuple[ForeignKey, ...] = ()
     rules: tuple[Rule, ...] = ()
+    gates: tuple[Gate, ...] = ()
     min_rows: int = 0
     optional: bool = False
     measures: dict[str, str] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from scipy import sparse
 
 from retail_platform.recommender.factorization import Vectors
 from retail_platform.recommender.interactions import order_counts, recent_buyers
-from retail_platform.recommender.purchases import Indices, Purchases
+from retail_platform.recommender.purchases import Indices
+from retail_platform.recommender.training_set import TrainingSet
 
 NEIGHBOURS = 200
 """Of a product; chosen on the four weeks before Online Retail's test."""
@@ -27,9 +28,9 @@ class RecentPopularity:
     buyers: Vectors
 
     @classmethod
-    def of(cls, purchases: Purchases) -> "RecentPopularity":
-        """Counts the purchases."""
-        return cls(recent_buyers(purchases).astype(np.float32))
+    def of(cls, training: TrainingSet) -> "RecentPopularity":
+        """Counts the buyers."""
+        return cls(recent_buyers(training).astype(np.float32))
 
     def scores(self, rows: int) -> Vectors:
         """The same for each row, (rows, products)."""
@@ -95,10 +96,10 @@ class OwnHistory:
     popularity: Vectors
 
     @classmethod
-    def of(cls, purchases: Purchases) -> "OwnHistory":
-        """Counts the purchases."""
-        buyers = recent_buyers(purchases).astype(np.float32)
-        return cls(order_counts(purchases), buyers / (buyers.max(initial=0) + 1))
+    def of(cls, training: TrainingSet) -> "OwnHistory":
+        """Counts the orders."""
+        buyers = recent_buyers(training).astype(np.float32)
+        return cls(order_counts(training), buyers / (buyers.max(initial=0) + 1))
 
     def scores(self, customers: Indices) -> Vectors:
         """Scores by the customers' indices, (rows, products)."""

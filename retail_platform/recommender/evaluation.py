@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
@@ -29,10 +28,24 @@ from retail_platform.errors import TrainingError
 from retail_platform.recommender import metrics
 from retail_platform.recommender.baselines import ItemNeighbours, OwnHistory, RecentPopularity
 from retail_platform.recommender.factorization import Vectors
+from retail_platform.recommender.history import History
 from retail_platform.recommender.interactions import rows_of
-from retail_platform.recommender.model import HISTORY_IN_SESSION, Method, Recommender, train
+from retail_platform.recommender.model import Recommender, train
 from retail_platform.recommender.purchases import Indices, Purchases, positions
 from retail_platform.recommender.ranking import Ranking, best
+from retail_platform.recommender.report import (
+    ITEM_NEIGHBOURS,
+    OWN_HISTORY,
+    PLATFORM,
+    POPULARITY,
+    PURE_SVD,
+    Comparison,
+    Method,
+    Protocol,
+    Result,
+)
+from retail_platform.recommender.training_set import TrainingSet
+from retail_platform.recommender.weights import HISTORY_IN_SESSION
 
 PLACES = 10
 
@@ -44,22 +57,8 @@ SESSION_PRODUCTS = 8
 
 BROWSED = 3
 
-PLATFORM = "platform"
-"""The method that would be published."""
-
-POPULARITY = "popularity_14d"
-ITEM_NEIGHBOURS = "item_knn"
-OWN_HISTORY = "own_history"
-PURE_SVD = "pure_svd"
-
-
-class Protocol(StrEnum):
-    """What is asked; see the module."""
-
-    NEW = "new"
-    REPEAT = "repeat"
-    SESSION_3 = "session_3"
-    SESSION_KNOWN_3 = "session_known_3"
+MOST_QUESTIONS = 5_000
+"""Of a protocol; the standard error of a recall is then about .002."""
 
 
 @dataclass(frozen=True)
@@ -119,92 +118,60 @@ class Contestant:
     train_seconds: float
 
 
-@dataclass(frozen=True)
-class Result:
-    """How well a method answered a protocol; metrics are between 0 and 1, of the first ten places.
-
-    Attributes:
-        method: A contestant's name.
-        protocol: What was asked.
-        recall_at_10: See `metrics.recall`.
-        ndcg_at_10: See `metrics.ndcg`.
-        hit_rate_at_10: See `metrics.hit_rate`.
-        mrr: See `metrics.mean_reciprocal_rank`.
-        coverage_at_10: See `metrics.coverage`.
-        train_seconds: What the method took to train.
-    """
-
-    method: str
-    protocol: Protocol
-    recall_at_10: float
-    ndcg_at_10: float
-    hit_rate_at_10: float
-    mrr: float
-    coverage_at_10: float
-    train_seconds: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A comparison.
-
-    Attributes:
-        cut: The first day of the test.
-        last_day: The last.
-        recommender: What was trained before the cut.
-        questions: How many were asked, by protocol.
-        results: One for each method and protocol that it can answer and that has questions.
-    """
-
-    cut: date
-    last_day: date
-    recommender: Recommender
-    questions: Mapping[Protocol, int]
-    results: list[Result]
-
-
-def evaluate(purchases: Purchases, cut: date | None = None, *, seed: int = 0) -> Evaluation:
+def compare(history: History, cut: date | None = None, *, seed: int = 0) -> Comparison:
     """Trains on what was bought before a day, and compares on what was bought since.
 
     Args:
-        purchases: The whole history.
+        history: What was sold.
         cut: The first day of the test; None for `TEST_DAYS` before the last day.
-        seed: Of the training.
+        seed: Of the training, and of the choice where there are more than `MOST_QUESTIONS`.
 
     Raises:
         TrainingError: Nothing was bought before the cut, or nothing since that could judge.
     """
-    cut = cut or purchases.last_day - timedelta(days=TEST_DAYS)
-    past, future = purchases.before(cut), purchases.since(cut)
+    last_day = history.baskets.last_day
+    cut = cut or last_day - timedelta(days=TEST_DAYS)
+    past, future = history.training_set(cut), history.baskets.since(cut)
     if not len(past):
         raise TrainingError(
             f"the history begins after {cut}, when the test would begin: comparing methods takes "
             f"more than {TEST_DAYS} days of sales; build more months with `retail build`"
         )
-    recommender = train(past, cut, seed=seed)
+    recommender = train(past, history.baskets, cut, seed=seed)
     asked = {
         protocol: questions
         for protocol in Protocol
-        if len(questions := ask(protocol, recommender, future))
+        if len(questions := _chosen(ask(protocol, recommender, future), seed))
     }
     if not asked:
         raise TrainingError(
             f"nobody who bought before {cut} has bought since, and no order has "
             f"{SESSION_PRODUCTS} products: there is nothing to be judged by until more was sold"
         )
+    contestants = _contestants(history, past.of_products(recommender.products), recommender)
     results = [
         judge(contestant, protocol, questions)
-        for contestant in _contestants(past, recommender)
+        for contestant in contestants
         for protocol, questions in asked.items()
         if protocol in contestant.scores
     ]
-    return Evaluation(
+    return Comparison(
         cut=cut,
-        last_day=purchases.last_day,
-        recommender=recommender,
-        questions={p: len(asked[p]) if p in asked else 0 for p in Protocol},
-        results=results,
+        last_day=last_day,
+        training=recommender.training,
+        questions={p.value: len(asked[p]) if p in asked else 0 for p in Protocol},
+        results=tuple(results),
     )
+
+
+def _chosen(questions: Questions, seed: int) -> Questions:
+    """All questions, or as many of them as tell as much."""
+    if len(questions) <= MOST_QUESTIONS:
+        return questions
+    chosen = np.zeros(len(questions), dtype=bool)
+    random = np.random.default_rng(seed)
+    chosen[random.choice(len(questions), MOST_QUESTIONS, replace=False)] = True
+    return questions[chosen]
 
 
 def ask(protocol: Protocol, recommender: Recommender, future: Purchases) -> Questions:
@@ -272,19 +239,21 @@ def judge(contestant: Contestant, protocol: Protocol, questions: Questions) -> R
 def answer(scores: Scores, questions: Questions) -> Ranking:
     """The best products for each question, (questions, PLACES)."""
     rankings = []
-    for start in range(0, len(questions), _BLOCK):
-        asked = questions[start : start + _BLOCK]
+    block_rows = max(1, _BLOCK_SCORES // max(1, questions.wanted.shape[1]))
+    for start in range(0, len(questions), block_rows):
+        asked = questions[start : start + block_rows]
         block = scores(asked)
         block[asked.excluded.nonzero()] = -np.inf
         rankings.append(best(block, PLACES))
     return np.concatenate(rankings)
 
 
-def _contestants(past: Purchases, recommender: Recommender) -> list[Contestant]:
+def _contestants(history: History, past: TrainingSet, recommender: Recommender) -> list[Contestant]:
     training = recommender.training
     contestants = [_by_vectors(PLATFORM, recommender)]
-    if training.method is not Method.PURE_SVD:
-        other = train(past, training.as_of, method=Method.PURE_SVD, seed=training.seed)
+    if training.method is Method.EASE:
+        svd = Method.PURE_SVD
+        other = train(past, history.baskets, training.as_of, method=svd, seed=training.seed)
         contestants.append(_by_vectors(PURE_SVD, other))
     started = time.perf_counter()
     neighbours = ItemNeighbours.of(recommender.history)
@@ -352,5 +321,5 @@ def _places(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
-_BLOCK = 1_024
-"""Questions answered at a time."""
+_BLOCK_SCORES = 10_000_000
+"""Computed at a time."""

@@ -6,17 +6,17 @@ of different artefacts mean nothing.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from retail_platform.errors import TrainingError
-from retail_platform.recommender.factorization import DIMENSIONS, Factors, Vectors, ease, pure_svd
+from retail_platform.recommender.factorization import Factors, Vectors, ease, pure_svd
+from retail_platform.recommender.features import FeatureVectors, learn
 from retail_platform.recommender.interactions import (
     decayed_baskets,
     decayed_history,
@@ -26,60 +26,20 @@ from retail_platform.recommender.interactions import (
 )
 from retail_platform.recommender.purchases import Indices, Purchases, positions
 from retail_platform.recommender.ranking import best
+from retail_platform.recommender.report import Method, Training
+from retail_platform.recommender.training_set import TrainingSet, last_day
+from retail_platform.recommender.weights import (
+    BASKET_WEIGHT,
+    BUY_AGAIN,
+    BUY_AGAIN_IN_SESSION,
+    CUSTOMER_POPULARITY,
+    DIMENSIONS,
+    HISTORY_IN_SESSION,
+    SESSION_POPULARITY,
+)
 
 DENSE_LIMIT = 20_000
 """Products above which a dense inverse takes minutes and gigabytes."""
-
-CUSTOMER_POPULARITY = 0.02
-"""A customer's weight of recent popularity, whatever he bought."""
-
-SESSION_POPULARITY = 0.005
-"""A session's weight of recent popularity, for each product in it."""
-
-BASKET_WEIGHT = 0.5
-"""Of a basket beside a customer, where sessions are learnt."""
-
-HISTORY_IN_SESSION = 0.3
-"""Of what a customer bought beside what he browses."""
-
-BUY_AGAIN = 0.4
-"""Of habits, where repeats are allowed."""
-
-BUY_AGAIN_IN_SESSION = 0.2
-"""The same within a session."""
-
-
-class Method(StrEnum):
-    """How the vectors were made."""
-
-    EASE = "ease"
-    PURE_SVD = "pure_svd"
-    POPULARITY = "popularity"
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a recommender was made of, and how.
-
-    Attributes:
-        method: How.
-        reason: Why that method.
-        as_of: Only earlier days were seen.
-        lines: Purchase lines seen.
-        customers: Customers with lines.
-        products: Products with lines.
-        seed: Of all that is random.
-        seconds: What it took.
-    """
-
-    method: Method
-    reason: str
-    as_of: date
-    lines: int
-    customers: int
-    products: int
-    seed: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,7 +49,8 @@ class Artefact:
     Attributes:
         contexts: What having or browsing a product adds to a vector, (products, DIMENSIONS + 1).
         targets: What a vector is multiplied by, (products, DIMENSIONS + 1). The last dimension is
-            log(1 + recent buyers).
+            log(1 + recent buyers), weighed here and not in the vectors: popularity as large as it
+            is would hide taste from an index, which compares targets with each other.
     """
 
     contexts: Vectors
@@ -137,6 +98,8 @@ class Recommender:
         habits: What he may buy again, (c, p).
         for_customers: The vectors for someone who is known by his history alone.
         for_sessions: The vectors for a session, of a known customer or not.
+        features: What is known of someone who never bought.
+        popularity: How many customers bought each product lately, (p,).
         training: What they were made of.
     """
 
@@ -146,6 +109,8 @@ class Recommender:
     habits: sparse.csr_array
     for_customers: Artefact
     for_sessions: Artefact
+    features: FeatureVectors
+    popularity: NDArray[np.int64]
     training: Training
 
     def customer_vectors(self, customers: Indices) -> Vectors:
@@ -157,7 +122,7 @@ class Recommender:
             customers: Indices of customers, -1 for one who is not known.
         """
         vectors = np.asarray(rows_of(self.history, customers) @ self.for_customers.contexts)
-        vectors[:, DIMENSIONS] = CUSTOMER_POPULARITY
+        vectors[:, DIMENSIONS] = 1
         return vectors
 
     def session_vectors(self, session: sparse.csr_array, customers: Indices) -> Vectors:
@@ -168,9 +133,17 @@ class Recommender:
             customers: Index of each session's customer, -1 for one who is not known.
         """
         vectors = np.asarray(session @ self.for_sessions.contexts)
-        past = np.asarray(rows_of(self.history, customers) @ self.for_sessions.contexts)
-        vectors[:, :DIMENSIONS] += HISTORY_IN_SESSION * past[:, :DIMENSIONS]
+        vectors[:, :DIMENSIONS] += self.past_in_session(customers)
         return vectors
+
+    def past_in_session(self, customers: Indices) -> Vectors:
+        """What customers' histories add to their sessions, (customers, DIMENSIONS).
+
+        Args:
+            customers: As for `session_vectors`.
+        """
+        past = rows_of(self.history, customers) @ self.for_sessions.contexts[:, :DIMENSIONS]
+        return np.asarray(HISTORY_IN_SESSION * past, dtype=np.float32)
 
     def customer_scores(self, customers: Indices, *, repeats: bool) -> Vectors:
         """Scores of all products for customers, (customers, products).
@@ -199,6 +172,7 @@ class Recommender:
         count: int = 10,
         *,
         repeats: bool = False,
+        features: Mapping[str, str] | None = None,
     ) -> list[Recommendation]:
         """The best products for a customer, a session, or a customer's session.
 
@@ -210,12 +184,16 @@ class Recommender:
             session: Codes of the products browsed; they are not recommended.
             count: How many; fewer where there are no more.
             repeats: Whether products that the customer bought may be recommended.
+            features: Of a visitor whom nobody knows, such as his country; a prior of his session.
         """
         known = np.array([] if customer is None else [customer], dtype=np.int64)
         index = np.append(positions(known, self.customers), -1)[:1]
         browsed = self._session_of(session)
         if browsed.nnz:
             scores = self.session_scores(browsed, index)
+            if index[0] < 0 and features:
+                prior = self.features.of(features)
+                scores += prior @ self.for_sessions.targets[:, :DIMENSIONS].T
         else:
             scores = self.customer_scores(index, repeats=repeats)
         scores[0, browsed.indices] = -np.inf
@@ -237,8 +215,9 @@ class Recommender:
         contexts = self.for_sessions.contexts[:, :DIMENSIONS]
         targets = self.for_sessions.targets[:, :DIMENSIONS]
         found, found_scores = [], []
-        for start in range(0, len(self.products), _BLOCK):
-            scores = contexts[start : start + _BLOCK] @ targets.T
+        block = max(1, _BLOCK_SCORES // len(self.products))
+        for start in range(0, len(self.products), block):
+            scores = contexts[start : start + block] @ targets.T
             rows = np.arange(len(scores))
             scores[rows, start + rows] = -np.inf
             scores[scores <= 0] = -np.inf
@@ -268,12 +247,13 @@ class Recommender:
         )
 
 
-_BLOCK = 1_024
-"""Rows of scores at a time."""
+_BLOCK_SCORES = 10_000_000
+"""Computed at a time."""
 
 
 def train(
-    purchases: Purchases,
+    training_set: TrainingSet,
+    baskets: Purchases,
     as_of: date | None = None,
     *,
     method: Method | None = None,
@@ -282,48 +262,56 @@ def train(
     """Learns from the purchases before a day.
 
     Args:
-        purchases: Lines of any days.
+        training_set: What each customer bought before that day.
+        baskets: The lines of the orders; those of that day and later are not seen.
         as_of: The first day that is not seen; None for the day after the last.
         method: None for the one that fits: popularity for one customer or one product, EASE up to
             `DENSE_LIMIT` products, PureSVD above.
         seed: The same seed and purchases give the same vectors, on one machine.
 
     Raises:
-        TrainingError: There are no lines before the day.
+        TrainingError: There are no purchases before the day.
     """
     started = time.perf_counter()
-    as_of = as_of or purchases.last_day + timedelta(days=1)
-    seen = purchases.before(as_of)
-    if not len(seen):
+    as_of = as_of or last_day(training_set) + timedelta(days=1)
+    baskets = baskets.before(as_of)
+    if not len(training_set):
         raise TrainingError(
             f"there are no purchases before {as_of} to learn from: choose a later day, or build "
             "more months of fact_orders with `retail build`"
         )
-    fitting, reason = _fitting(len(seen.customers), len(seen.products))
+    products = np.union1d(training_set.products, baskets.products)
+    training_set, baskets = training_set.of_products(products), baskets.of_products(products)
+    fitting, reason = _fitting(len(training_set.customers), len(products))
     if method not in (None, fitting):
         fitting, reason = method, "asked for"
-    history = decayed_history(seen, as_of)
-    baskets = sparse.vstack([history, BASKET_WEIGHT * decayed_baskets(seen, as_of)]).tocsr()
-    popularity = np.log1p(recent_buyers(seen))
-    for_customers = _artefact(_factors(fitting, history, seed), 0.0, popularity)
-    for_sessions = _artefact(_factors(fitting, baskets, seed), SESSION_POPULARITY, popularity)
+    history = decayed_history(training_set, as_of)
+    both = sparse.vstack([history, BASKET_WEIGHT * decayed_baskets(baskets, as_of)]).tocsr()
+    buyers = recent_buyers(training_set)
+    popularity = np.log1p(buyers)
+    of_customers = _factors(fitting, history, seed)
+    for_customers = _artefact(of_customers, 0.0, CUSTOMER_POPULARITY * popularity)
+    for_sessions = _artefact(_factors(fitting, both, seed), 1.0, SESSION_POPULARITY * popularity)
+    tastes = np.asarray(history @ for_sessions.contexts[:, :DIMENSIONS])
     training = Training(
         method=fitting,
         reason=reason,
         as_of=as_of,
-        lines=len(seen),
-        customers=len(seen.customers),
-        products=len(seen.products),
+        lines=len(baskets),
+        customers=len(training_set.customers),
+        products=len(products),
         seed=seed,
         seconds=time.perf_counter() - started,
     )
     return Recommender(
-        seen.customers,
-        seen.products,
+        training_set.customers,
+        products,
         history,
-        habits(seen, as_of),
+        habits(training_set, as_of),
         for_customers,
         for_sessions,
+        learn(training_set, tastes),
+        buyers,
         training,
     )
 

@@ -1,6 +1,6 @@
 """Purchase lines: who bought which product, in which order, on which day."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -58,15 +58,16 @@ class Purchases:
         Raises:
             TrainingError: A column is absent, or a value is missing or not finite.
         """
-        column = {name: _column(lines, name, type_) for name, type_ in COLUMNS.items()}
+        column = {
+            name: column_of(lines, name, type_, may_miss=name == "customer_number")
+            for name, type_ in COLUMNS.items()
+        }
         number = column["customer_number"]
         customer = np.full(len(number), -1)
         customers, customer[number.is_valid().to_numpy()] = np.unique(
             number.drop_null().to_numpy(), return_inverse=True
         )
-        products, product = np.unique(
-            np.array(column["product_code"].to_pylist(), dtype=np.str_), return_inverse=True
-        )
+        products, product = coded(column["product_code"])
         order, position = (column[n].to_numpy() for n in ("order_number", "order_line_number"))
         day = column["order_date"].to_numpy().astype("datetime64[D]")
         sorting = np.lexsort((day, customer, product, position, order))
@@ -105,6 +106,11 @@ class Purchases:
         """The lines of that day and later, with the customers and products that they name."""
         return self._where(self.day >= np.datetime64(day))
 
+    def of_products(self, products: NDArray[np.str_]) -> "Purchases":
+        """The same lines by the columns of a larger catalogue, ascending."""
+        known = positions(self.products, products)
+        return replace(self, products=products, product=known[self.product])
+
     def _where(self, kept: NDArray[np.bool_]) -> "Purchases":
         customers, products = np.unique(self.customer[kept]), np.unique(self.product[kept])
         customers = customers[customers >= 0]
@@ -127,20 +133,43 @@ def positions(values: NDArray[Any], known: NDArray[Any]) -> Indices:
     return np.where(known[found] == values, found, -1)
 
 
-def _column(lines: pa.Table, name: str, type_: pa.DataType) -> "pa.ChunkedArray[Any]":
-    """A column of a type; only a customer may be missing."""
-    if name not in lines.column_names:
-        raise TrainingError(f"purchase lines have no {name}: give the columns {', '.join(COLUMNS)}")
-    values = lines.column(name)
-    missing = values.null_count
-    if missing and name != "customer_number":
+def coded(values: "pa.ChunkedArray[Any]") -> tuple[NDArray[np.str_], Indices]:
+    """The different values, ascending, and the index of each among them, (n,)."""
+    # By pyarrow's dictionary, because numpy would sort every one of millions of texts.
+    encoded: Any = values.dictionary_encode()
+    chunks = [chunk.indices.to_numpy() for chunk in encoded.chunks]
+    names = np.array(encoded.chunk(0).dictionary.to_pylist() if chunks else [], dtype=np.str_)
+    known, place = np.unique(names, return_inverse=True)
+    return known, place[np.concatenate(chunks)] if chunks else place
+
+
+def column_of(
+    rows: pa.Table, name: str, type_: pa.DataType, *, may_miss: bool = False
+) -> "pa.ChunkedArray[Any]":
+    """A column of a type.
+
+    Args:
+        rows: Purchase lines, or a training set.
+        name: Of the column.
+        type_: What its values are cast to.
+        may_miss: Whether there may be none in a row.
+
+    Raises:
+        TrainingError: It is absent, or a value is missing or of another type.
+    """
+    if name not in rows.column_names:
         raise TrainingError(
-            f"{missing:,} of {len(values):,} purchase lines have no {name}: correct them, or leave "
-            "them out"
+            f"purchases have no {name}, but {', '.join(rows.column_names)}: give that column too"
+        )
+    values = rows.column(name)
+    if values.null_count and not may_miss:
+        raise TrainingError(
+            f"{values.null_count:,} of {len(values):,} purchases have no {name}: correct them, or "
+            "leave them out"
         )
     try:
         return values.cast(type_)
     except pa.ArrowInvalid as error:
         raise TrainingError(
-            f"{name} of a purchase line is no {type_}: {error}; correct it, or leave the line out"
+            f"{name} of a purchase is no {type_}: {error}; correct it, or leave it out"
         ) from error

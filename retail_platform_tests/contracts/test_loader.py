@@ -20,8 +20,10 @@ tables:
 MODEL = "SELECT cast(1 AS int) AS id"
 
 
-def load(folder: Path, star: str, raw: str = "tables: {}", **models: str) -> Contracts:
-    for layer, text in (("raw", raw), ("star", star)):
+def load(
+    folder: Path, star: str, raw: str = "tables: {}", ml: str = "tables: {}", **models: str
+) -> Contracts:
+    for layer, text in (("raw", raw), ("star", star), ("ml", ml)):
         (folder / layer).mkdir()
         (folder / layer / "schema.yml").write_text(text, encoding="utf-8")
     for name, sql in (models or {"things": MODEL}).items():
@@ -151,6 +153,76 @@ def test_a_name_is_unique_over_all_layers(tmp_path: Path) -> None:
     (tmp_path / "star" / "things.sql").write_text(MODEL, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="'things' also stands in layer 'raw'"):
         load_contracts(tmp_path)
+
+
+TRAINED = """
+tables:
+  vectors:
+    description: Vectors.
+    grain: one row per thing
+    primary_key: [id]
+    trained_from: [things]
+    gates:
+      good: {description: Good., protocol: new, metric: recall_at_10, at_least: 1.25, times: item_knn}
+    columns:
+      id: {type: int, description: Key.}
+      vector: {type: array<float>, description: Where it is.}
+"""
+
+
+def test_a_trained_table_has_no_sql_and_reads_what_it_is_trained_from(tmp_path: Path) -> None:
+    contracts = load(tmp_path, GOOD, ml=TRAINED)
+    vectors = contracts.table("vectors")
+    assert (vectors.sql, vectors.sql_path) == ("", "")
+    assert contracts.inputs(vectors) == {"things"}
+    assert vectors.gates[0].at_least == 1.25
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "told"),
+    [
+        (
+            "trained_from: [things]",
+            "trained_from: [nothing]",
+            "table vectors, reads an unknown table",
+        ),
+        ("protocol: new", "protocol: old", "gates.good: unknown 'old'; known are new, repeat, "),
+        (
+            "metric: recall_at_10",
+            "metric: recall",
+            "gates.good: unknown 'recall'; known are recall_",
+        ),
+        (
+            "times: item_knn",
+            "times: chance",
+            "gates.good: unknown 'chance'; known are popularity_14d",
+        ),
+        ("description: Where", "min: '0', description: Where", "a vector has no min, max"),
+        ("at_least: 1.25", "at_most: 1.25", "unknown at_most; known are"),
+    ],
+)
+def test_a_mistake_in_a_trained_table_is_told(
+    tmp_path: Path, replaced: str, by: str, told: str
+) -> None:
+    assert replaced in TRAINED
+    with pytest.raises(ConfigurationError, match=told):
+        load(tmp_path, GOOD, ml=TRAINED.replace(replaced, by))
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "told"),
+    [
+        ("type: int", "type: array<float>", "array<float> is for tables with trained_from"),
+        (
+            "measures: {rows: count(*)}",
+            "gates: {g: {description: G., protocol: new, metric: mrr, at_least: 1.0}}",
+            "gates are for tables with trained_from",
+        ),
+    ],
+)
+def test_what_only_trained_tables_have(tmp_path: Path, replaced: str, by: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        load(tmp_path, GOOD.replace(replaced, by))
 
 
 def test_measures_stand_on_both_sides(tmp_path: Path) -> None:

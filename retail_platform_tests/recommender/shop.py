@@ -6,11 +6,18 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
+from retail_platform.recommender.history import History
+from retail_platform.recommender.model import Recommender, train
 from retail_platform.recommender.purchases import COLUMNS, Purchases
+from retail_platform.recommender.training_set import TrainingSet
+from retail_platform.sources.sample.history import of_lines
 
 Line = tuple[int | None, str, int, int, date]
 
 FIRST_DAY = date(2024, 1, 1)
+
+EVER = date(9999, 12, 31)
+"""Before which all lines are."""
 
 
 def line(
@@ -30,6 +37,22 @@ def table(lines: Iterable[Line]) -> pa.Table:
 def purchases(*lines: Line) -> Purchases:
     """Lines as the recommender takes them."""
     return Purchases.from_arrow(table(lines))
+
+
+def history(*lines: Line) -> History:
+    """Lines as a history."""
+    return of_lines(table(lines))
+
+
+def training_set(*lines: Line) -> TrainingSet:
+    """The training set of lines, by its real model."""
+    return history(*lines).training_set(EVER)
+
+
+def trained(*lines: Line, as_of: date | None = None) -> Recommender:
+    """What is learnt from lines before a day."""
+    sold = history(*lines)
+    return train(sold.training_set(as_of or EVER), sold.baskets, as_of)
 
 
 def two_tastes(customers: int = 240, days: int = 120, seed: int = 1) -> list[Line]:

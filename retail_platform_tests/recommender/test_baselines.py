@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from retail_platform.recommender.baselines import ItemNeighbours, OwnHistory, RecentPopularity
-from retail_platform_tests.recommender.shop import line, purchases
+from retail_platform_tests.recommender.shop import line, training_set
 
 HAS = sparse.csr_array(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]], dtype=np.float32))
 
@@ -27,7 +27,7 @@ def test_only_the_nearest_neighbours_of_a_product_speak_for_it() -> None:
 
 def test_own_history_counts_orders_and_then_popularity() -> None:
     own = OwnHistory.of(
-        purchases(
+        training_set(
             line(1, "a", order=1),
             line(1, "a", order=1, at=2),
             line(1, "b", order=2),
@@ -41,5 +41,5 @@ def test_own_history_counts_orders_and_then_popularity() -> None:
 
 
 def test_popularity_is_the_same_for_everyone() -> None:
-    popularity = RecentPopularity.of(purchases(line(1, "a"), line(2, "a"), line(2, "b")))
+    popularity = RecentPopularity.of(training_set(line(1, "a"), line(2, "a"), line(2, "b")))
     assert popularity.scores(2).tolist() == [[2, 1], [2, 1]]

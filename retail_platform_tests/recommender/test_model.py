@@ -1,5 +1,6 @@
 """Two vectors a product, and what they recommend."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -7,23 +8,26 @@ import pytest
 from scipy import sparse
 
 from retail_platform.errors import TrainingError
-from retail_platform.recommender import model
+from retail_platform.recommender import model, weights
 from retail_platform.recommender.factorization import (
-    DIMENSIONS,
     EASE_PENALTY,
     PURE_SVD_RANK,
     ease,
     pure_svd,
 )
 from retail_platform.recommender.interactions import decayed_history, recent_buyers
-from retail_platform.recommender.model import Method, Recommender, train
-from retail_platform.recommender.purchases import Purchases
+from retail_platform.recommender.model import Recommender, train
+from retail_platform.recommender.report import Method
+from retail_platform.recommender.weights import DIMENSIONS
+from retail_platform.sources.sample.history import of_lines
 from retail_platform_tests.recommender.shop import (
     FIRST_DAY,
     Line,
+    history,
     line,
-    purchases,
     table,
+    trained,
+    training_set,
     two_tastes,
 )
 
@@ -33,7 +37,7 @@ AS_OF = FIRST_DAY + timedelta(days=120)
 
 @pytest.fixture(scope="module")
 def recommender() -> Recommender:
-    return train(purchases(*LINES), AS_OF)
+    return trained(*LINES, as_of=AS_OF)
 
 
 def vectors_of(trained: Recommender) -> list[bytes]:
@@ -55,7 +59,8 @@ def test_inner_products_are_ease_by_its_formula() -> None:
         sparse.random_array((200, 30), density=0.2, rng=random).astype(np.float32).tocsr()
     )
     dense = interactions.toarray().astype(np.float64)
-    inverse = np.linalg.inv(dense.T @ dense + EASE_PENALTY * np.eye(30))
+    gram = dense.T @ dense
+    inverse = np.linalg.inv(gram + EASE_PENALTY * np.diag(gram).mean() * np.eye(30))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
     factors = ease(interactions, seed=0)
@@ -79,32 +84,34 @@ def test_a_projection_keeps_the_top_of_the_spectrum() -> None:
 
 
 def test_a_customers_score_is_the_vectors_and_popularity(recommender: Recommender) -> None:
-    seen = purchases(*LINES)
+    seen = training_set(*LINES)
     history = decayed_history(seen, AS_OF)
     factors = ease(history, seed=0)
     expected = history @ factors.contexts @ factors.targets.T
-    expected += model.CUSTOMER_POPULARITY * np.log1p(recent_buyers(seen))
+    expected += weights.CUSTOMER_POPULARITY * np.log1p(recent_buyers(seen))
     everyone = np.arange(len(recommender.customers))
     scores = recommender.customer_scores(everyone, repeats=False)
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_vectors(recommender: Recommender) -> None:
-    assert vectors_of(train(purchases(*LINES), AS_OF)) == vectors_of(recommender)
+    assert vectors_of(trained(*LINES, as_of=AS_OF)) == vectors_of(recommender)
 
 
 def test_the_order_of_rows_does_not_matter(recommender: Recommender) -> None:
     shuffled = table(LINES).take(np.random.default_rng(2).permutation(len(LINES)))
-    assert vectors_of(train(Purchases.from_arrow(shuffled), AS_OF)) == vectors_of(recommender)
+    sold = of_lines(shuffled)
+    again = train(sold.training_set(AS_OF), sold.baskets, AS_OF)
+    assert vectors_of(again) == vectors_of(recommender)
 
 
 def test_what_was_bought_after_the_day_changes_nothing(recommender: Recommender) -> None:
     later = [line(1, "B00", day=200), line(9_999, "C00", day=120)]
-    assert vectors_of(train(purchases(*LINES, *later), AS_OF)) == vectors_of(recommender)
+    assert vectors_of(trained(*LINES, *later, as_of=AS_OF)) == vectors_of(recommender)
 
 
 def test_without_a_day_everything_is_seen() -> None:
-    assert train(purchases(*LINES)).training.lines == len(LINES)
+    assert trained(*LINES).training.lines == len(LINES)
 
 
 def test_taste_is_learnt_and_nothing_bought_comes_again(recommender: Recommender) -> None:
@@ -132,8 +139,8 @@ def test_a_known_customers_session_is_also_his_history_and_his_habits(
     contexts, targets = recommender.for_sessions.contexts, recommender.for_sessions.targets
     past = (recommender.history[[10]] @ contexts)[:, :DIMENSIONS]
     expected = contexts[[79]] @ targets.T
-    expected += model.HISTORY_IN_SESSION * past @ targets[:, :DIMENSIONS].T
-    expected += model.BUY_AGAIN_IN_SESSION * recommender.habits[[10]].toarray()
+    expected += weights.HISTORY_IN_SESSION * past @ targets[:, :DIMENSIONS].T
+    expected += weights.BUY_AGAIN_IN_SESSION * recommender.habits[[10]].toarray()
     scores = recommender.session_scores(session, np.array([10]))
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
 
@@ -143,12 +150,15 @@ def test_a_session_is_the_sum_of_its_contexts(recommender: Recommender) -> None:
     vector = recommender.session_vectors(session, np.array([-1]))
     contexts = recommender.for_sessions.contexts
     np.testing.assert_allclose(vector[0], contexts[:3].sum(axis=0), rtol=1e-5)
-    assert vector[0, DIMENSIONS] == pytest.approx(3 * model.SESSION_POPULARITY)
+    assert vector[0, DIMENSIONS] == 3
+    buyers = np.log1p(recommender.popularity)
+    popularity = recommender.for_sessions.targets[:, DIMENSIONS]
+    np.testing.assert_allclose(popularity, weights.SESSION_POPULARITY * buyers, rtol=1e-6)
 
 
 @pytest.mark.parametrize("session", [[], ["never sold"]])
 def test_who_is_unknown_gets_what_is_popular(recommender: Recommender, session: list[str]) -> None:
-    buyers = recent_buyers(purchases(*LINES))
+    buyers = recent_buyers(training_set(*LINES))
     found = codes(recommender.recommend(999_999, session))
     of_found = [buyers[recommender.products == code][0] for code in found]
     assert of_found == sorted(buyers, reverse=True)[:10]
@@ -157,6 +167,30 @@ def test_who_is_unknown_gets_what_is_popular(recommender: Recommender, session: 
 def test_an_unknown_product_does_not_disturb_a_session(recommender: Recommender) -> None:
     known = recommender.recommend(session=["A01"])
     assert recommender.recommend(session=["never sold", "A01", "A01"]) == known
+
+
+def test_features_are_the_difference_from_everyone_and_a_prior_of_sessions() -> None:
+    sold = history(*LINES)
+    seen = sold.training_set(AS_OF)
+    tastes = np.array(["A", "B"])[seen.customers % 2]
+    seen = replace(seen, features={"country": tastes, "city": np.full(len(tastes), "")})
+    learnt = train(seen, sold.baskets, AS_OF)
+    assert (learnt.features.feature.tolist(), learnt.features.value.tolist()) == (
+        ["country", "country"],
+        ["A", "B"],
+    )
+    likes_b = learnt.features.of({"country": "B", "city": "nowhere"})
+    scores = likes_b @ learnt.for_sessions.targets[:, :DIMENSIONS].T
+    best = learnt.products[np.argsort(-scores)[:10]]
+    assert {code[0] for code in best} == {"B"}
+    assert not learnt.features.of({"country": "C"}).any()
+    plain = learnt.recommend(session=["A01"], count=80)
+    told = learnt.recommend(session=["A01"], count=80, features={"country": "B"})
+    assert sum(r.score for r in told if r.product[0] == "B") > sum(
+        r.score for r in plain if r.product[0] == "B"
+    )
+    known = learnt.recommend(10, ["A01"])
+    assert learnt.recommend(10, ["A01"], features={"country": "B"}) == known
 
 
 def test_similar_products_share_a_taste(recommender: Recommender) -> None:
@@ -175,7 +209,7 @@ def test_the_method_and_its_reason_are_told(
     assert recommender.training.method is Method.EASE
     assert recommender.training.reason == "80 products, at most 20,000"
     monkeypatch.setattr(model, "DENSE_LIMIT", 79)
-    large = train(purchases(*LINES), AS_OF)
+    large = trained(*LINES, as_of=AS_OF)
     assert (large.training.method, large.training.reason) == (
         Method.PURE_SVD,
         "80 products, more than 79",
@@ -193,7 +227,7 @@ def test_the_method_and_its_reason_are_told(
 def test_one_customer_or_one_product_is_popularity(
     lines: list[Line],
 ) -> None:
-    alone = train(purchases(*lines))
+    alone = trained(*lines)
     assert alone.training.method is Method.POPULARITY
     assert "two customers and two products" in alone.training.reason
     assert codes(alone.recommend(None))[0] == "a"
@@ -201,7 +235,7 @@ def test_one_customer_or_one_product_is_popularity(
 
 
 def test_two_customers_and_two_products_are_enough() -> None:
-    small = train(purchases(line(1, "a"), line(1, "b"), line(2, "a")))
+    small = trained(line(1, "a"), line(1, "b"), line(2, "a"))
     assert small.training.method is Method.EASE
     assert codes(small.recommend(2)) == ["b"]
 
@@ -214,6 +248,6 @@ def test_products_without_lines_are_unknown(recommender: Recommender) -> None:
 @pytest.mark.parametrize("lines", [[], [line(1, "a", day=5)]])
 def test_nothing_to_learn_from_is_refused(lines: list[Line]) -> None:
     with pytest.raises(TrainingError, match="no purchases before 2024-01-01"):
-        train(purchases(*lines), FIRST_DAY)
+        trained(*lines, as_of=FIRST_DAY)
     with pytest.raises(TrainingError, match="no purchases to learn from"):
-        train(purchases())
+        trained()

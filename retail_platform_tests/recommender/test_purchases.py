@@ -15,7 +15,7 @@ from retail_platform.recommender.interactions import (
     recent_buyers,
 )
 from retail_platform.recommender.purchases import Purchases, positions
-from retail_platform_tests.recommender.shop import FIRST_DAY, line, purchases, table
+from retail_platform_tests.recommender.shop import FIRST_DAY, line, purchases, table, training_set
 
 
 def test_a_cut_keeps_what_its_lines_name_and_no_more() -> None:
@@ -29,22 +29,22 @@ def test_a_cut_keeps_what_its_lines_name_and_no_more() -> None:
 
 def test_history_is_the_age_of_the_last_purchase_however_many_there_were() -> None:
     history = decayed_history(
-        purchases(line(1, "a", day=0), line(1, "a", day=10), line(2, "b", day=10)),
+        training_set(line(1, "a", day=0), line(1, "a", day=10), line(2, "b", day=10)),
         date(2024, 4, 10),  # 90 days after day 10
     )
     assert history.toarray().tolist() == [[0.5, 0], [0, 0.5]]
 
 
-def test_habits_count_orders_by_age() -> None:
-    lines = purchases(
+def test_habits_count_orders_and_the_age_of_the_last() -> None:
+    seen = training_set(
         line(1, "a", day=0, order=7),
-        line(1, "a", day=0, order=7, at=2),
         line(1, "a", day=90, order=8),
         line(2, "b", day=90),
     )
-    found = habits(lines, date(2024, 6, 29))  # 90 days after day 90
-    np.testing.assert_allclose(found.toarray(), np.log1p([[0.75, 0], [0, 0.5]]), rtol=1e-6)
-    assert order_counts(lines).toarray().tolist() == [[2, 0], [0, 1]]
+    found = habits(seen, date(2024, 6, 29))  # 90 days after day 90
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(found.toarray(), np.log1p([[2 * half, 0], [0, half]]), rtol=1e-6)
+    assert order_counts(seen).toarray().tolist() == [[2, 0], [0, 1]]
 
 
 def test_a_basket_is_an_order() -> None:
@@ -53,31 +53,30 @@ def test_a_basket_is_an_order() -> None:
 
 
 def test_popularity_counts_customers_of_the_last_fortnight() -> None:
-    lines = purchases(
+    seen = training_set(
         line(1, "a", day=20, order=1),
         line(1, "a", day=20, order=2),
         line(2, "a", day=7),
         line(3, "b", day=6),
     )
-    assert recent_buyers(lines).tolist() == [2, 0]
+    assert recent_buyers(seen).tolist() == [2, 0]
 
 
 def test_a_guest_has_baskets_and_no_history() -> None:
     lines = purchases(line(None, "a", order=8), line(4, "b", order=9))
     assert (lines.customers.tolist(), lines.customer.tolist()) == ([4], [-1, 0])
-    assert decayed_history(lines, date(2024, 3, 31)).toarray().tolist() == [[0, 0.5]]
     assert decayed_baskets(lines, date(2024, 3, 31)).toarray().tolist() == [[0.5, 0], [0, 0.5]]
-    assert recent_buyers(lines).tolist() == [0, 1]
-    assert order_counts(lines).toarray().tolist() == [[0, 1]]
+    seen = training_set(line(None, "a", order=8), line(4, "b", order=9))
+    assert (seen.customers.tolist(), seen.products.tolist()) == ([4], ["b"])
     assert lines.since(FIRST_DAY).customer.tolist() == [-1, 0]
 
 
 def test_the_future_is_refused() -> None:
-    lines = purchases(line(1, "a", day=0))
+    bought = line(1, "a", day=0)
     with pytest.raises(TrainingError, match="not before 2024-01-01"):
-        decayed_history(lines, FIRST_DAY)
+        decayed_history(training_set(bought), FIRST_DAY)
     with pytest.raises(TrainingError, match="not before"):
-        decayed_baskets(lines, FIRST_DAY)
+        decayed_baskets(purchases(bought), FIRST_DAY)
 
 
 def test_no_lines_have_no_last_day() -> None:
@@ -90,7 +89,7 @@ def test_gaps_and_absent_columns_are_refused() -> None:
     with pytest.raises(TrainingError, match="have no order_date"):
         Purchases.from_arrow(whole.drop_columns(["order_date"]))
     gap = whole.set_column(1, "product_code", pa.array(["a", None]))
-    with pytest.raises(TrainingError, match="1 of 2 purchase lines have no product_code"):
+    with pytest.raises(TrainingError, match="1 of 2 purchases have no product_code"):
         Purchases.from_arrow(gap)
 
 
@@ -98,7 +97,7 @@ def test_gaps_and_absent_columns_are_refused() -> None:
 def test_numbers_that_are_no_numbers_are_refused(bad: float) -> None:
     lines = table([line(1, "a"), line(2, "b")])
     broken = lines.set_column(0, "customer_number", pa.array([1.0, bad]))
-    with pytest.raises(TrainingError, match="customer_number of a purchase line is no int64"):
+    with pytest.raises(TrainingError, match="customer_number of a purchase is no int64"):
         Purchases.from_arrow(broken)
 
 

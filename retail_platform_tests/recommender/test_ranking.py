@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -32,3 +32,11 @@ def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
 def test_it_is_the_beginning_of_the_sorted_row(scores: NDArray[np.float32], count: int) -> None:
     sorted_columns = np.argsort(-scores, axis=1)[:, :count]
     assert best(scores, count)[:, : min(count, 7)].tolist() == sorted_columns.tolist()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.sampled_from([20_000, 20_001, 51_199]))
+def test_of_many_columns_it_is_the_same(seed: int, count: int, columns: int) -> None:
+    scores = np.random.default_rng(seed).permutation(3 * columns).reshape(3, columns)
+    sorted_columns = np.argsort(-scores, axis=1)[:, :count]
+    assert best(scores.astype(np.float32), count).tolist() == sorted_columns.tolist()
