@@ -33,6 +33,7 @@ from retail_platform.errors import AuditError, ConfigurationError, LakeError, Re
 from retail_platform.extraction import Extraction, OpenSource
 from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.lake.schema import SchemaPlan
+from retail_platform.recommender import gates
 from retail_platform.reconciliation import (
     as_warning,
     reconcile,
@@ -168,7 +169,8 @@ class Builder:
         """Builds tables of one layer from tables of the lake.
 
         Args:
-            tables: In building order.
+            tables: In building order. A trained one brings along the others of its training, because
+                vectors of different trainings must never be mixed.
             months: The months of the monthly tables among them that are replaced.
 
         Raises:
@@ -177,7 +179,9 @@ class Builder:
                 an input was built under another contract than it has now.
             LakeError: An input was never built, or a commit failed.
             EngineError: A model failed.
+            TrainingError: There are no sales to train from.
         """
+        tables = self._with_trained(tables)
         with self.lake.exclusively():
             run = replace(self._plan(tables, months), pinned=self._pin(tables))
             outputs = [self._output(run, table) for table in tables]
@@ -307,6 +311,15 @@ class Builder:
         missing = QUARANTINE not in {table.name for table in tables}
         return [*tables, *([self.contracts.table(QUARANTINE)] if monthly and missing else [])]
 
+    def _with_trained(self, tables: Sequence[Table]) -> list[Table]:
+        asked = {table.name for table in tables}
+        layers = {table.layer for table in tables if table.trained_from}
+        trained = {
+            t.name for layer in layers for t in self.contracts.layer(layer) if t.trained_from
+        }
+        missing = [self.contracts.table(name) for name in sorted(trained - asked)]
+        return [*tables, *missing]
+
     def _held(self, table: Table) -> set[date]:
         """The months that a monthly table has, or that it has stored otherwise so far."""
         if table.partition is None:
@@ -330,7 +343,7 @@ class Builder:
         written = {table.name for table in tables}
         pinned = {}
         for table in tables:
-            for name in self.contracts.inputs(table):
+            for name in self.contracts.reads(table):
                 if name in written:
                     if version := self.lake.version(name):
                         pinned[name] = version
@@ -351,7 +364,7 @@ class Builder:
     def _output(
         self, run: _Run, table: Table, reads: tuple[SourceRead, ...] | None = None
     ) -> OutputTable:
-        inputs = self.contracts.inputs(table) if reads is None else set()
+        inputs = self.contracts.reads(table) if reads is None else set()
         return OutputTable(
             contract=table,
             location=self.lake.new_location(table),
@@ -493,6 +506,8 @@ class Builder:
 
     def _reconciled_model(self, run: _Run, result: TableResult) -> TableResult:
         table = self.contracts.table(result.table)
+        if result.report:
+            return replace(result, checks=(*result.checks, *gates.checks(table, result.report)))
         if not table.reconciles_with:
             return result
         counterpart = run.pinned.get(table.reconciles_with) or self._version(table.reconciles_with)
@@ -506,7 +521,9 @@ class Builder:
         table, stored = self.contracts.table(result.table), self.stored_months
         version = versions[result.table]
         checks: list[CheckResult] = []
-        if table.reconciles_with:
+        if version.report:
+            checks = gates.checks(table, version.report)
+        elif table.reconciles_with:
             if table.reconciles_with not in versions:
                 raise _never_built(self.contracts.table(table.reconciles_with))
             checks = reconcile(
@@ -552,6 +569,7 @@ class Builder:
                 },
                 source_totals=read.totals[table.name] if read else None,
                 source_moved=read is not None and table.name in read.moved,
+                report=result.report,
             )
             try:
                 version = self.lake.publish(publication)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem, LocalFileSystem
 
 from retail_platform.contracts.model import Table
-from retail_platform.engines.extraction import arrow_type
+from retail_platform.engines.parquet import stored_schema
 from retail_platform.engines.protocol import DataFile
 from retail_platform_tests.aws import REGION
 
@@ -23,16 +23,7 @@ def write_files(
 ) -> tuple[DataFile, ...]:
     """Writes rows in the contract's types, one file for each month of a monthly table."""
     ids = field_ids or {name: index for index, name in enumerate(table.column_names, 1)}
-    schema = pa.schema(
-        [
-            pa.field(
-                column.name,
-                arrow_type(column.type),
-                metadata={"PARQUET:field_id": str(ids[column.name])},
-            )
-            for column in table.columns
-        ]
-    )
+    schema = stored_schema(table, ids)
     parts: dict[date | None, list[Row]] = {}
     for row in rows:
         parts.setdefault(row[table.partition.column] if table.partition else None, []).append(row)

@@ -1,4 +1,4 @@
-"""A run's request and its answer as JSON, for an engine that runs somewhere else.
+"""A run's request and its answer as JSON, for an engine that runs somewhere else, and reports.
 
 The data classes' own type hints say how each value is read, so a field that is added travels by
 itself. No pydantic, because the other end has none.

@@ -11,12 +11,14 @@ from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import duckdb
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from retail_platform.contracts.checks import qualified
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import VECTOR, Table
 from retail_platform.contracts.sql import to_duckdb
 from retail_platform.engines.extraction import extract
+from retail_platform.engines.parquet import write_parquet
 from retail_platform.engines.protocol import (
     Audit,
     DataFile,
@@ -35,6 +37,8 @@ _TYPES = {
     "binary": "BLOB",
     "timestamp": "TIMESTAMPTZ",
     "long": "BIGINT",
+    VECTOR: "FLOAT[]",
+    "list<float>": "FLOAT[]",
 }
 
 _SMALL_BYTES = 8 * 1024**2
@@ -118,6 +122,20 @@ class _DuckDB:
         found = self.connection.execute(to_duckdb(sql))
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def arrow(self, sql: str) -> pa.Table:
+        """All rows of a statement."""
+        rows: pa.Table = self.connection.sql(to_duckdb(sql)).to_arrow_table()
+        return rows
+
+    def store(self, output: OutputTable, rows: pa.Table) -> tuple[DataFile, ...]:
+        """Writes rows into one file."""
+        if not len(rows):
+            return ()
+        path = _path(output.location) / "part-0.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(rows, output, path)
+        return (DataFile(f"file://{path}"),)
 
     def keys_differ(self, table: Table) -> bool:
         """All keys differ if their hashes do; equal hashes need a look at the keys.

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retail_platform.contracts.model import QUARANTINE, Column, Table
+from retail_platform.engines.parquet import arrow_type, stored_schema
 from retail_platform.engines.protocol import DataFile, OutputTable, RowReader, SourceRead
 
 _SPLIT_ROWS = 20_000
@@ -22,25 +23,6 @@ REASON = "quarantine_reason"
 
 _BUFFER_BYTES = 8 * 1024**2
 """What may wait for its row group; beyond it the fullest month is written."""
-
-_TYPES: dict[str, pa.DataType] = {
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
-
-
-def arrow_type(name: str) -> pa.DataType:
-    """A contract's type in Arrow."""
-    if name.startswith("decimal("):
-        precision, scale = name.removeprefix("decimal(").rstrip(")").split(",")
-        return pa.decimal128(int(precision), int(scale))
-    return _TYPES[name]
 
 
 def extract(output: OutputTable, source: RowReader) -> tuple[DataFile, ...]:
@@ -133,16 +115,7 @@ class _Files:
         self._table = output.contract
         self._folder = Path(output.location.removeprefix("file://"))
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._schema = pa.schema(
-            [
-                pa.field(
-                    column.name,
-                    arrow_type(column.type),
-                    metadata={"PARQUET:field_id": str(output.field_ids[column.name])},
-                )
-                for column in output.contract.columns
-            ]
-        )
+        self._schema = stored_schema(output.contract, output.field_ids)
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[pa.Table]] = {}
         self._bytes: dict[str, int] = {}

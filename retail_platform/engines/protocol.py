@@ -17,6 +17,7 @@ import pyarrow as pa
 from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange
+from retail_platform.recommender.report import Report
 
 Measures = dict[str, dict[str, Decimal]]
 """Named aggregates by month (`2004-01`), or under `""` for a table that is not monthly."""
@@ -72,12 +73,15 @@ class OutputTable:
     """A table to be written.
 
     Attributes:
-        contract: Its columns, checks and measures; `contract.sql` is the model.
+        contract: Its columns, checks and measures; `contract.sql` is the model. A trained table has
+            none, and all trained tables of a request come of one training.
         location: A fresh, empty folder (URI) for its data files.
-        field_ids: The Iceberg field id of every column.
+        field_ids: The Iceberg field id of every column, and of a vector's numbers under
+            `name.element`.
         months: The months that are replaced; None where the table is not monthly.
         inputs: What the model reads: exact files of pinned snapshots, pruned to the run's months
-            where both the input and this table are monthly. The rows of a month are made from its
+            where both the input and this table are monthly. Of a trained table also what its
+            training set reads, which is asked for earlier days. The rows of a month are made from its
             monthly inputs' rows of that month, so an engine may take one month after the other. A
             table that the same run writes before this one is read as written; its own name means
             its last version.
@@ -121,6 +125,7 @@ class TableResult:
         measures: The contract's measures, of the rows in `files`.
         checks: Outcomes of the contract's checks on those rows.
         origin: What an engine elsewhere tells of its run, for the catalog.
+        report: What is known of the training of a trained table.
     """
 
     table: str
@@ -131,6 +136,7 @@ class TableResult:
     measures: Measures
     checks: tuple[CheckResult, ...]
     origin: Mapping[str, str] = field(default_factory=dict)
+    report: Report | None = None
 
 
 class RowReader(Protocol):
@@ -194,4 +200,5 @@ class Engine(Protocol):
         Raises:
             SourceError: The source could not be read.
             EngineError: A model failed.
+            TrainingError: There is nothing to train from.
         """

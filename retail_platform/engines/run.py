@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+import pyarrow as pa
+
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.engines.audit import Sql, audit
@@ -22,6 +24,7 @@ from retail_platform.engines.protocol import (
     TableResult,
 )
 from retail_platform.errors import EngineError
+from retail_platform.recommender.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,12 @@ class Backend(Sql, Protocol):
             EngineError: The model fails, or does not give what its contract says.
         """
 
+    def arrow(self, sql: str) -> pa.Table:
+        """All rows of a statement, which fit into memory."""
+
+    def store(self, output: OutputTable, rows: pa.Table) -> tuple[DataFile, ...]:
+        """Writes rows that have the contract's columns, into one file; none of them no file."""
+
     def byte_count(self, files: Sequence[DataFile]) -> int:
         """The size of data files."""
 
@@ -51,6 +60,7 @@ class _Written:
     output: OutputTable
     files: tuple[DataFile, ...]
     seconds: float
+    report: Report | None = None
 
     @property
     def fresh(self) -> InputTable:
@@ -72,8 +82,12 @@ def run(backend: Backend, request: RunRequest, extract: Extract | None) -> list[
         extract: Writes what is read from the source; None where there is none.
     """
     written: dict[str, _Written] = {}
+    trained = [output for output in request.outputs if output.contract.trained_from]
     for output in request.outputs:
-        written[output.contract.name] = _write(backend, output, written, extract)
+        if not output.contract.trained_from:
+            written[output.contract.name] = _write(backend, output, written, extract)
+        elif output.contract.name not in written:
+            written |= _train(backend, trained, written)
     # Audited after all are written, because a check may read a table that comes later.
     for table in request.references:
         backend.show(table)
@@ -132,6 +146,28 @@ def _write(
     return _Written(output, files, time.perf_counter() - started)
 
 
+def _train(
+    backend: Backend, outputs: Sequence[OutputTable], written: Mapping[str, _Written]
+) -> dict[str, _Written]:
+    """Writes all trained tables, which one training gives."""
+    from retail_platform.engines.training import train_tables
+
+    log.info("training %s", ", ".join(qualified(output.contract) for output in outputs))
+    started = time.perf_counter()
+    inputs = {table.contract.name: table for table in _inputs(outputs[0], written)}
+    for table in inputs.values():
+        backend.show(table)
+    trained = train_tables(backend.arrow, inputs[outputs[0].contract.trained_from[0]].contract)
+    files = {o.contract.name: backend.store(o, trained.tables[o.contract.name]) for o in outputs}
+    seconds = time.perf_counter() - started
+    return {
+        output.contract.name: _Written(
+            output, files[output.contract.name], seconds / len(outputs), trained.report
+        )
+        for output in outputs
+    }
+
+
 def _inputs(output: OutputTable, written: Mapping[str, _Written]) -> list[InputTable]:
     """What the model reads, the tables that this run has written before it as written."""
     inputs = []
@@ -158,6 +194,7 @@ def _audit_written(backend: Backend, written: _Written) -> TableResult:
         seconds=written.seconds + time.perf_counter() - started,
         measures=found.measures,
         checks=found.checks,
+        report=written.report,
     )
     backend.show(written.whole)
     return result

@@ -1,6 +1,6 @@
 """Spark, on the laptop and on AWS Glue: the same SQL, contracts and checks where one machine ends.
 
-Nothing here needs more than pyspark, so that Glue can run it.
+Nothing here needs more than pyspark and pyarrow, so that Glue can run it.
 """
 
 import re
@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
 
 from retail_platform.contracts.checks import qualified
 from retail_platform.contracts.model import Table
 from retail_platform.engines.extraction import extract
 from retail_platform.engines.jdbc import JdbcSource
+from retail_platform.engines.parquet import write_parquet
 from retail_platform.engines.protocol import (
     Audit,
     DataFile,
@@ -183,6 +187,26 @@ class _Spark:
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a statement, by column."""
         return [row.asDict() for row in self._frame(sql).collect()]
+
+    def arrow(self, sql: str) -> pa.Table:
+        """All rows of a statement, in this process's memory."""
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        frame = self._frame(sql)
+        # Of pyspark's own: what `toPandas` collects before it makes pandas of it.
+        return pa.Table.from_batches(frame._collect_as_arrow(), to_arrow_schema(frame.schema))
+
+    def store(self, output: OutputTable, rows: pa.Table) -> tuple[DataFile, ...]:
+        """Writes rows into one file."""
+        if not len(rows):
+            return ()
+        uri = f"{output.location}/part-0.parquet"
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "part-0.parquet"
+            write_parquet(rows, output, path)
+            # By Spark's own file system, which reaches wherever Spark writes.
+            self._file_system(uri).copyFromLocalFile(self._path(path.as_uri()), self._path(uri))
+        return (DataFile(uri),)
 
     def keys_differ(self, table: Table) -> bool:
         """Leaves it to the check, which is one aggregation here too."""

@@ -1,14 +1,16 @@
 """What Glue runs, as files to upload: `python -m retail_platform.glue.bundle FOLDER`.
 
 The bundle is a pure-Python wheel and the job's script, the same bytes each time they are made from
-the same sources. The wheel holds the job, whatever it imports of ours, `sql/`, and dagster-pipes:
-all else is on Glue already, so that installing it asks no package index, which a job in a private
-network could not reach.
+the same sources, and beside them the wheel of SciPy, which trains and which Glue lacks. Our wheel
+holds the job, whatever it imports of ours, `sql/`, and dagster-pipes: all else is on Glue already, so
+that installing it asks no package index, which a job in a private network could not reach.
 """
 
 import ast
 import base64
 import hashlib
+import re
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster_pipes
 
@@ -26,6 +29,9 @@ from retail_platform.glue.order import DISTRIBUTION
 
 PROVIDED = frozenset({"boto3", "botocore", "numpy", "py4j", "pyarrow", "pyspark"})
 """What Glue 5.1 has of what we need; see "Python modules already provided in AWS Glue" there."""
+
+BROUGHT = "scipy"
+"""What Glue lacks and is no pure Python: its own wheel is uploaded beside ours."""
 
 SCRIPT = "retail_glue_job.py"
 
@@ -125,7 +131,7 @@ def _code() -> dict[str, Path]:
         ConfigurationError: The job imports what is neither ours nor to be had on Glue.
     """
     ours, foreign = reached(_JOB)
-    if lacking := sorted(foreign - PROVIDED - {_PIPES} - sys.stdlib_module_names):
+    if lacking := sorted(foreign - PROVIDED - {_PIPES, BROUGHT} - sys.stdlib_module_names):
         raise ConfigurationError(
             f"the Glue job imports {', '.join(lacking)}, which Glue does not have: let it do without"
         )
@@ -175,6 +181,50 @@ def source_of(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def fetch_scipy(folder: Path) -> Path:
+    """Fetches SciPy's wheel for Glue 5.1, of the version that is locked, unless it is there.
+
+    Raises:
+        ConfigurationError: It cannot be had; the message ends with pip's reason.
+    """
+    version = installed_version(BROUGHT)
+    name = f"{BROUGHT}-{version}-cp311-*x86_64.whl"
+    if here := next(folder.glob(name), None):
+        return here
+    for old in folder.glob(f"{BROUGHT}-*.whl"):
+        old.unlink()
+    with TemporaryDirectory() as temporary:
+        wanted = Path(temporary) / "scipy.txt"
+        wanted.write_text(_locked(version), encoding="utf-8")
+        fetched = subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp"),
+                # Of Amazon Linux 2023, on which Glue 5.1 runs, whatever machine this is.
+                *(f"--platform=manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)),
+                *("--dest", str(folder), "-r", str(wanted)),
+            ],
+            capture_output=True,
+            text=True,
+        )
+    if here := next(folder.glob(name), None):
+        return here
+    reason = (fetched.stderr.strip().splitlines() or ["no reason given"])[-1]
+    raise ConfigurationError(
+        f"SciPy {version} for Glue cannot be fetched: {reason}; let pip reach a package index, or put "
+        f"its wheel for CPython 3.11 on x86_64 into {folder}"
+    )
+
+
+def _locked(version: str) -> str:
+    """What pip is to fetch: with the lock's hashes, where there is a lock."""
+    lock = _PACKAGE.parent / "requirements.lock"
+    text = lock.read_text(encoding="utf-8") if lock.exists() else ""
+    entry = re.search(rf"^{BROUGHT}=={re.escape(version)}(?:.*\\\n)*.*$", text, re.MULTILINE)
+    return entry[0] if entry else f"{BROUGHT}=={version}"
+
+
 if __name__ == "__main__":
-    made = write_bundle(Path(sys.argv[1]))
-    print(f"{made.wheel}\n{made.script}")  # noqa: T201  (a script of `make`)
+    target = Path(sys.argv[1])
+    made = write_bundle(target)
+    print(f"{made.wheel}\n{fetch_scipy(target)}\n{made.script}")  # noqa: T201  (a script of `make`)

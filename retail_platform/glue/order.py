@@ -11,13 +11,14 @@ from retail_platform.errors import (
     EngineError,
     RetailError,
     SourceError,
+    TrainingError,
 )
 
 DISTRIBUTION = "retail-platform-glue"
 """The name under which the bundle is installed on Glue."""
 
 _ERRORS: dict[str, type[RetailError]] = {
-    kind.__name__: kind for kind in (ConfigurationError, EngineError, SourceError)
+    kind.__name__: kind for kind in (ConfigurationError, EngineError, SourceError, TrainingError)
 }
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+import pyarrow as pa
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchIcebergTableError,
@@ -25,8 +26,9 @@ from pyiceberg.table.snapshots import Snapshot
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
+from retail_platform.engines.as_json import dump, load
 from retail_platform.engines.protocol import DataFile, Measures
-from retail_platform.errors import ConfigurationError, LakeError
+from retail_platform.errors import ConfigurationError, EngineError, LakeError
 from retail_platform.lake.iceberg import (
     create_with_snapshot,
     forget_snapshots,
@@ -36,11 +38,13 @@ from retail_platform.lake.iceberg import (
 )
 from retail_platform.lake.schema import SchemaPlan, plan_schema
 from retail_platform.lake.storage import Storage
+from retail_platform.recommender.report import Report
 
 _MEASURES = "retail.measures"
 _SOURCE_TOTALS = "retail.source-totals"
 _SOURCE_MOVED = "retail.source-moved"
 _INPUTS = "retail.inputs"
+_REPORT = "retail.training"
 _COMMIT_ATTEMPTS = 12
 
 _T = TypeVar("_T")
@@ -61,6 +65,7 @@ class Version:
         source_totals: `raw` only: the source's own measures at the time of the read.
         source_moved: Whether the source kept changing while it was read.
         inputs: The snapshot id of every table that it was built from.
+        report: What is known of the training of a trained table.
         current: Whether readers see it.
     """
 
@@ -74,6 +79,7 @@ class Version:
     source_totals: Measures
     source_moved: bool
     inputs: dict[str, int]
+    report: Report | None = None
     current: bool = True
 
 
@@ -90,6 +96,7 @@ class Publication:
         inputs: The snapshot id of every table that they were built from.
         source_totals: `raw` only: the source's own measures.
         source_moved: Whether the source kept changing while it was read.
+        report: What is known of the training of a trained table.
     """
 
     table: Table
@@ -100,6 +107,7 @@ class Publication:
     inputs: dict[str, int]
     source_totals: Measures | None = None
     source_moved: bool = False
+    report: Report | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +218,19 @@ class Lake:
                 for file in live_files(iceberg, snapshot)
             ]
         return tuple(sorted(file for file in files if _is_within(file.month, months)))
+
+    def rows(self, name: str, snapshot_id: int | None = None) -> pa.Table:
+        """All rows of a table, as of a snapshot; they have to fit into memory.
+
+        Raises:
+            LakeError: It was never built.
+        """
+        table = self.contracts.table(name)
+        iceberg = self._load(table)
+        if iceberg is None:
+            raise LakeError(f"{name} was never built: run `retail build {name}` first")
+        with self.storage.reading(name):
+            return iceberg.scan(snapshot_id=snapshot_id).to_arrow()
 
     def columns(self, name: str, snapshot_id: int | None = None) -> list[tuple[str, str]]:
         """Names and Iceberg types of the columns, as of a snapshot."""
@@ -452,6 +473,7 @@ def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
         source_totals=_read_measures(properties.get(_SOURCE_TOTALS, "{}")),
         source_moved=_SOURCE_MOVED in properties,
         inputs=json.loads(properties.get(_INPUTS, "{}")),
+        report=_read_report(properties.get(_REPORT)),
         current=current,
     )
 
@@ -466,7 +488,19 @@ def _properties(publication: Publication, retained: Measures) -> dict[str, str]:
         properties[_SOURCE_TOTALS] = _write_measures(publication.source_totals)
     if publication.source_moved:
         properties[_SOURCE_MOVED] = "true"
+    if publication.report is not None:
+        properties[_REPORT] = json.dumps(dump(publication.report))
     return properties
+
+
+def _read_report(text: str | None) -> Report | None:
+    """A report; None for one that another version of the platform wrote in another form."""
+    if text is None:
+        return None
+    try:
+        return load(Report, json.loads(text))
+    except EngineError:
+        return None
 
 
 def _write_measures(measures: Measures) -> str:

@@ -1,6 +1,7 @@
 """Contracts as Iceberg schemas, and what changed between the two."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -12,15 +13,18 @@ from pyiceberg.types import (
     DateType,
     DecimalType,
     DoubleType,
+    FloatType,
     IcebergType,
     IntegerType,
+    ListType,
     LongType,
     NestedField,
     StringType,
     TimestamptzType,
 )
 
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import VECTOR, Table
+from retail_platform.engines.parquet import ELEMENT
 
 _TYPES: dict[str, IcebergType] = {
     "int": IntegerType(),
@@ -31,6 +35,8 @@ _TYPES: dict[str, IcebergType] = {
     "binary": BinaryType(),
     "date": DateType(),
     "timestamp": TimestamptzType(),
+    # Its numbers' field id follows from the table; see `plan_schema`.
+    VECTOR: ListType(0, FloatType(), element_required=False),
 }
 
 
@@ -60,8 +66,13 @@ class SchemaPlan:
 
     @property
     def field_ids(self) -> dict[str, int]:
-        """The field id of every column."""
-        return {field.name: field.field_id for field in self.schema.fields}
+        """The field id of every column, and of the numbers of every vector."""
+        columns = {field.name: field.field_id for field in self.schema.fields}
+        return columns | {
+            field.name + ELEMENT: field.field_type.element_id
+            for field in self.schema.fields
+            if isinstance(field.field_type, ListType)
+        }
 
 
 def plan_schema(
@@ -78,8 +89,8 @@ def plan_schema(
     for column in table.columns:
         wanted = iceberg_type(column.type)
         known = existing.pop(column.name, None)
-        if known is not None and known.field_type == wanted:
-            field_id = known.field_id
+        if known is not None and str(known.field_type) == str(wanted):
+            field_id, wanted = known.field_id, known.field_type
         else:
             last_field_id += 1
             field_id = last_field_id
@@ -93,11 +104,22 @@ def plan_schema(
         # audit, which runs before every commit, is what keeps NULLs out.
         fields.append(NestedField(field_id, column.name, wanted, required=False))
     changes.extend(f"{name} removed" for name in existing)
-    schema = Schema(*fields)
+    schema = Schema(*_with_elements(fields, last_field_id))
     wanted_spec = _partition_spec(table, schema)
     if spec is not None and _parts(spec) != _parts(wanted_spec):
         changes.append("stored by month" if table.partition else "no longer stored by month")
     return SchemaPlan(schema, wanted_spec, tuple(changes), frozenset(fresh))
+
+
+def _with_elements(fields: Sequence[NestedField], last_field_id: int) -> Iterator[NestedField]:
+    """The fields with ids for the numbers of new vectors: after all columns', as pyiceberg has it."""
+    for field in fields:
+        if isinstance(field.field_type, ListType) and not field.field_type.element_id:
+            last_field_id += 1
+            numbered = ListType(last_field_id, FloatType(), element_required=False)
+            yield NestedField(field.field_id, field.name, numbered, required=False)
+        else:
+            yield field
 
 
 def _partition_spec(table: Table, schema: Schema) -> PartitionSpec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retail_platform.contracts.checks import qualified
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import VECTOR, Table
 from retail_platform.contracts.sql import to_athena
 from retail_platform.engines.audit import audit
 from retail_platform.engines.protocol import Audit, InputTable
@@ -21,6 +21,7 @@ _TYPES = {
     "string": "varchar",
     "binary": "varbinary",
     "timestamp": "timestamp(6) with time zone",
+    VECTOR: "array(real)",
 }
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from retail_platform.errors import ConfigurationError
 from retail_platform.glue import bundle
-from retail_platform.glue.bundle import SCRIPT, bundle_version, write_bundle
-from retail_platform_tests.glue.stand_in import PYTHON, StandIn, installed
+from retail_platform.glue.bundle import SCRIPT, bundle_version, fetch_scipy, write_bundle
+from retail_platform_tests.glue.stand_in import PYTHON, ROOT, StandIn, installed
+
+GLUE_HAS = Path(__file__).with_name("requirements.in")
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -50,6 +52,33 @@ def test_its_record_is_right(tmp_path: Path) -> None:
         if name != record:
             sha256 = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b"=")
             assert (digest, int(size)) == (f"sha256={sha256.decode()}", len(files[name]))
+
+
+def test_scipy_is_fetched_once_with_the_locked_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "scipy-1.0.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    old.touch()
+    try:
+        wheel = fetch_scipy(tmp_path)
+    except ConfigurationError as error:
+        pytest.skip(f"no package index can be reached: {error}")
+    assert [path.name for path in tmp_path.iterdir()] == [wheel.name]
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert f"sha256:{digest}" in lock
+    assert f"scipy=={wheel.name.split('-')[1]}\n" in GLUE_HAS.read_text(encoding="utf-8")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert fetch_scipy(tmp_path) == wheel
+
+
+def test_a_scipy_that_cannot_be_fetched_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"for Glue cannot be fetched: .+ put its wheel"):
+        fetch_scipy(tmp_path)
 
 
 def test_an_older_wheel_makes_room(tmp_path: Path) -> None:

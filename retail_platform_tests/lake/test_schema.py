@@ -52,7 +52,9 @@ def test_only_a_new_or_retyped_column_gets_a_fresh_field_id(
 
 
 CONTRACTS = st.dictionaries(
-    st.sampled_from("abcdef"), st.sampled_from(["int", "bigint", "string"]), min_size=1
+    st.sampled_from("abcdef"),
+    st.sampled_from(["int", "bigint", "string", "array<float>"]),
+    min_size=1,
 )
 
 
@@ -71,5 +73,22 @@ def test_however_contracts_change_a_field_id_means_one_column_of_one_type(
             != {(f.name, f.field_type) for f in plan.schema.fields}
         )
         for name, number in plan.field_ids.items():
-            assert meaning.setdefault(number, (name, columns[name])) == (name, columns[name])
+            column = (name, columns[name.removesuffix(".element")])
+            assert meaning.setdefault(number, column) == column
         current, last = plan.schema, max(last, *plan.field_ids.values())
+
+
+def test_a_vectors_numbers_have_a_field_id_that_stays() -> None:
+    first = plan_schema(table(id="int", vector="array<float>", note="string"), None)
+    assert first.field_ids == {"id": 1, "vector": 2, "note": 3, "vector.element": 4}
+    more = table(id="int", other="array<float>", vector="array<float>", note="string")
+    plan = plan_schema(more, first.schema, last_field_id=4)
+    assert plan.field_ids == {
+        "id": 1,
+        "other": 5,
+        "vector": 2,
+        "note": 3,
+        "other.element": 6,
+        "vector.element": 4,
+    }
+    assert plan.changes == ("other added",)

@@ -556,10 +556,12 @@ TRINO_KNOWS = {
     "AND",
     "CASE",
     "CAST",
+    "COALESCE",
     "COUNT",
     "COUNT_IF",
     "EXISTS",
     "OR",
+    "SUM",
     "TIMESTAMP_TRUNC",
     "TRIM",
 }
