@@ -24,7 +24,8 @@ from retail_platform.settings import Settings, load_settings, write_setting
 from retail_platform.sources.address import Address
 
 if TYPE_CHECKING:
-    from retail_platform.recommender.evaluation import Result
+    from retail_platform.recommender.report import Result
+    from retail_platform.recommender.vector_store import Recommended
 
 FAILED = 1
 """Exit code of a failed build or check."""
@@ -108,11 +109,32 @@ def demo() -> None:
     build([], None, None)
     for name in ("sales_by_product_line", "sales_by_country", "top_products"):
         report(name)
+    if platform.settings.serves_vectors:
+        _show_recommendations(platform)
     _say(
         "Next: `.venv/bin/retail report` for all reports, `.venv/bin/retail query "
         '"SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`, '
         "or `make dev` for the Dagster UI."
     )
+
+
+def _show_recommendations(platform: Platform) -> None:
+    """For the customer who bought most often, and for a visitor who looks at two of his products."""
+    (buyer,) = platform.sql.run(
+        "SELECT customer_number, count(DISTINCT order_number) AS orders FROM fact_orders"
+        " WHERE is_sale GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    ).to_pylist()
+    browsed = platform.sql.run(
+        "SELECT product_code FROM recommendation_training"
+        f" WHERE customer_number = {buyer['customer_number']}"
+        " ORDER BY orders DESC, product_code LIMIT 2"
+    ).to_pylist()
+    number, codes = buyer["customer_number"], ",".join(row["product_code"] for row in browsed)
+    _say(f"\nretail recommend --customer {number} -n 5")
+    recommend(number, count=5)
+    _say(f"\nretail recommend --session {codes} -n 5")
+    recommend(session=codes, count=5)
+    _say("")
 
 
 @app.command()
@@ -196,7 +218,8 @@ def build(
     assets: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Tables, or the layers raw and star; default: all.", show_default=False
+            help="Tables, the layers raw, star and ml, or vector_store; default: all.",
+            show_default=False,
         ),
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="First month, YYYY-MM.")] = None,
@@ -228,6 +251,8 @@ def build(
         f"{outcome.layer_seconds:.1f} s of it in the layers; {_counted(outcome.checks, 'check')}, "
         f"{_counted(len(outcome.warnings), 'warning')}"
     )
+    if outcome.published:
+        _say("published what recommends: try `retail recommend --help`")
 
 
 @app.command()
@@ -371,30 +396,177 @@ def evaluate(
     Example: `retail evaluate --online-retail online_retail.parquet`
     """
     from retail_platform.recommender import evaluation, gates
-    from retail_platform.recommender.purchases import SALES_SQL, Purchases
+    from retail_platform.sources.sample.history import of_lines
 
+    platform = _platform()
     if online_retail is None:
-        lines = _platform().sql.run(SALES_SQL)
+        history = platform.history
     else:
         from retail_platform.sources.sample.online_retail import purchase_lines
 
-        lines = purchase_lines(online_retail)
+        history = of_lines(purchase_lines(online_retail))
     with _progress("training and comparing"):
-        compared = evaluation.evaluate(Purchases.from_arrow(lines))
+        compared = evaluation.compare(history)
     _print_rows([_rounded(result) for result in compared.results], format)
-    training = compared.recommender.training
+    training = compared.training
     _say(
         f"trained on {training.lines:,} lines before {compared.cut}, tested until "
         f"{compared.last_day}; method {training.method}: {training.reason}"
     )
-    for gate in gates.gates(compared, online_retail=online_retail is not None):
-        word = "reached" if gate.passed else "warning: not reached"
-        _say(f"{word}: {gate.name}: {gate.reached:.4f}, required {gate.required:.4f}")
+    demands = [gate for table in platform.contracts.tables.values() for gate in table.gates]
+    known = gates.ONLINE_RETAIL if online_retail else ()
+    for verdict in gates.judge(compared, (*demands, *known)):
+        _say(f"{'reached' if verdict.passed else 'warning: not reached'}: {verdict}")
     for protocol in gates.too_short(compared):
         _say(
             f"warning: {protocol} has {_counted(compared.questions[protocol], 'question')}; with "
             f"fewer than {gates.ENOUGH_QUESTIONS} it is not judged"
         )
+
+
+# Recommending
+
+
+@app.command()
+def recommend(
+    customer: Annotated[
+        int | None, typer.Option("--customer", help="The number of a customer.")
+    ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option("--session", help="Codes of the products browsed, separated by commas."),
+    ] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Of a visitor whom nobody knows, beside his session.")
+    ] = None,
+    product_line: Annotated[str | None, typer.Option(help="Only products of this line.")] = None,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="Products that the customer has bought too.")
+    ] = False,
+    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many products.")] = 10,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Recommends products to a customer, a session, or a customer's session, and says why.
+
+    Without either it recommends what is popular.
+
+    Example: `retail recommend --customer 103 --session S10_0016,S12_0042`
+    """
+    codes = [code.strip() for code in (session or "").split(",") if code.strip()]
+    with _platform().vector_store() as store:
+        found = store.recommend(
+            customer,
+            codes,
+            count,
+            repeats=repeats,
+            features={"country": country} if country else None,
+            product_line=product_line,
+        )
+        unknown = [code for code in codes if code not in store.known_products(codes)]
+        live = store.live_version()
+    rows = [
+        {
+            "rank": one.rank,
+            "product_code": one.product_code,
+            "product_name": one.product_name,
+            "score": Decimal(f"{one.score:.4f}"),
+            "reason": _because(one),
+        }
+        for one in found
+    ]
+    _print_rows(rows, format)
+    for code in unknown:
+        _say(f"warning: nobody has bought a product {code} yet: it tells nothing")
+    if customer is not None and found and found[0].strategy == "popularity":
+        _say(f"warning: customer {customer} has bought nothing yet: this is what is popular")
+    if country and (customer is not None or not codes):
+        _say("warning: --country tells of unknown visitors who browse: it has no effect here")
+    if not found:
+        _say("nothing is left to recommend: leave out --product-line, or allow --repeats")
+    if live is not None:
+        strategy = found[0].strategy if found else "none"
+        _say(f"strategy {strategy}, version {live.version} (model {live.model_version})")
+
+
+def _because(one: "Recommended") -> str:
+    what = one.because_name or one.because_code
+    match one.kind:
+        case "browsed" | "bought":
+            return f"because you {one.kind} {what}"
+        case "bought_before":
+            return "you bought it before"
+        case _:
+            return "popular now"
+
+
+vectors = typer.Typer(no_args_is_help=True, help="The versions that recommendations come from.")
+app.add_typer(vectors, name="vectors")
+
+
+@vectors.command("list")
+def list_vectors(format: FormatOption = Format.TABLE) -> None:
+    """Lists the versions that are kept, the newest first.
+
+    Example: `retail vectors list`
+    """
+    with _platform().vector_store() as store:
+        versions = store.versions()
+    if not versions:
+        raise LakeError("nothing was published yet: run `retail build`")
+    _print_rows(
+        [
+            {
+                "version": one.version,
+                "live": one.live,
+                "model_version": one.model_version,
+                "published_at": one.published_at,
+                "products": one.products,
+                "customers": one.customers,
+                "method": one.description.get("method"),
+                "as_of": one.description.get("as_of"),
+            }
+            for one in versions
+        ],
+        format,
+    )
+
+
+@vectors.command("publish")
+def publish_vectors(
+    even_if_worse: Annotated[
+        bool,
+        typer.Option("--even-if-worse", help="Although they are clearly worse than the live ones."),
+    ] = False,
+) -> None:
+    """Publishes the embeddings that the lake has; `retail build` does it by itself.
+
+    Example: `retail vectors publish --even-if-worse`
+    """
+    from retail_platform.publication import publish
+
+    platform = _platform()
+    with platform.vector_store() as store, _progress("publishing") as advance, _shown(advance):
+        published = publish(platform.lake, store, even_if_worse=even_if_worse)
+    _say(
+        f"version {published.version.version} is live: {published.version.products:,} products, "
+        f"loaded in {published.seconds:.1f} s, live in {1000 * published.flip_seconds:.0f} ms"
+    )
+
+
+@vectors.command("rollback")
+def rollback_vectors(
+    version: Annotated[
+        int | None,
+        typer.Argument(help="A version of `retail vectors list`; default: the one before."),
+    ] = None,
+) -> None:
+    """Makes an earlier version live again, until the next build publishes.
+
+    Example: `retail vectors rollback 3`
+    """
+    with _platform().vector_store() as store:
+        live = store.rollback(version)
+    _say(f"version {live.version} of {live.published_at:%Y-%m-%d %H:%M:%S} is live")
 
 
 # Time travel and care
@@ -442,6 +614,11 @@ def status(format: FormatOption = Format.TABLE) -> None:
     else:
         address = Address.parse(settings.source_url.get_secret_value())
         _say(f"source    {address}, of RETAIL_SOURCE_URL")
+    if settings.vectors_url is not None:
+        address = Address.parse(settings.vectors_url.get_secret_value())
+        _say(f"vectors   {address}, of RETAIL_VECTORS_URL")
+    elif settings.serves_vectors:
+        _say(f"vectors   the embedded PostgreSQL, data in {data_directory(settings.home)}")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from retail_platform.assets.layers import BuilderOf, layer_assets, source_specs
+from retail_platform.assets.vectors import vector_store_asset
 from retail_platform.automation.schedules import nightly
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import LAYERS
@@ -31,13 +32,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         layer_assets(platform.builder, layer, months, platform.source, _building(platform))
         for layer in LAYERS
     ]
+    served = [vector_store_asset(platform.lake, platform.vector_store)] * settings.serves_vectors
     job = dg.define_asset_job(
         BUILD_JOB,
-        selection=dg.AssetSelection.assets(*layers),
-        description="Builds every table from the source up.",
+        selection=dg.AssetSelection.assets(*layers, *served),
+        description="Builds every table from the source up, and publishes what recommends.",
     )
     return dg.Definitions(
-        assets=[*source_specs(platform.contracts), *layers],
+        assets=[*source_specs(platform.contracts), *layers, *served],
         jobs=[job],
         schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
         # Steps share one process: starting another costs ten times what a step's own work does.

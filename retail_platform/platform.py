@@ -10,6 +10,7 @@ from retail_platform.build import Builder
 from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.months import parse_month
 from retail_platform.engines.duckdb import DuckDBEngine
+from retail_platform.errors import ConfigurationError
 from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake
 from retail_platform.lake.storage import Storage
@@ -24,9 +25,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from retail_platform.engines.spark import SparkEngine
+    from retail_platform.recommender.history import History
+    from retail_platform.recommender.vector_store import VectorStore
 
 SOURCE_DATABASE = "classicmodels"
 """The embedded PostgreSQL's database that stands in for a retailer's."""
+
+VECTORS_DATABASE = "recommender"
+"""The embedded PostgreSQL's database that recommendations are served from."""
+
+VECTORS_URL = "RETAIL_VECTORS_URL"
+"""Where another one is named."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,15 @@ class Platform:
             return AthenaSql(workgroup, prefix, snapshots)
         return LocalSql(snapshots, self.settings.memory_limit)
 
+    @property
+    def history(self) -> "History":
+        """The store's own sales, as far as they are published."""
+        from retail_platform.contracts.sql import to_athena
+        from retail_platform.recommender.history import TRAINING_SET, History
+
+        model = self.contracts.table(TRAINING_SET)
+        return History(lambda sql: self.sql.run(to_athena(sql)), model.sql)
+
     @contextmanager
     def source_address(self) -> Iterator[Address]:
         """Where the OLTP database is, whose embedded server runs while it is in use."""
@@ -116,6 +134,28 @@ class Platform:
 
         with embedded_postgres(self.settings.home) as server:
             yield Address.parse(server.ensure_database(SOURCE_DATABASE))
+
+    @contextmanager
+    def vector_store(self) -> Iterator["VectorStore"]:
+        """Where recommendations are served from, whose embedded server runs while it is in use.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        from retail_platform.recommender.vector_store import VectorStore
+
+        url = self.settings.vectors_url
+        if url is not None:
+            yield VectorStore(Address.parse(url.get_secret_value(), VECTORS_URL))
+            return
+        if not self.settings.serves_vectors:
+            raise ConfigurationError(
+                f"there is no vector store: set {VECTORS_URL} to a PostgreSQL with pgvector"
+            )
+        from retail_platform.embedded.postgres import embedded_postgres
+
+        with embedded_postgres(self.settings.home) as server:
+            yield VectorStore(Address.parse(server.ensure_database(VECTORS_DATABASE), VECTORS_URL))
 
     def address_in_secret(self) -> Address:
         """Where the OLTP database is on AWS, with its login from Secrets Manager.

@@ -17,14 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from retail_platform import definitions
 from retail_platform.assets.layers import ERROR_KIND, asset_key
+from retail_platform.assets.vectors import VECTOR_STORE, VECTOR_STORE_KEY
 from retail_platform.automation.schedules import range_tags
-from retail_platform.contracts.loader import LAYERS, Contracts
+from retail_platform.contracts.loader import LAYERS
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.event_log import PooledEventLogStorage
-from retail_platform.platform import Platform
+from retail_platform.platform import VECTORS_URL, Platform
 from retail_platform.sources.database import Source
 
 # By this tag the UI knows whose run it is; without it, the page of the job leaves out what was
@@ -48,6 +49,7 @@ class Outcome:
     Attributes:
         success: Whether every step ran and no check of severity `error` failed.
         tables: How many tables were published.
+        published: Whether the vector store has a new version.
         checks: How many checks were evaluated.
         failures: Checks of severity `error` that failed.
         warnings: Checks of severity `warn` that failed.
@@ -58,6 +60,7 @@ class Outcome:
 
     success: bool
     tables: int
+    published: bool
     checks: int
     failures: tuple[CheckOutcome, ...]
     warnings: tuple[CheckOutcome, ...]
@@ -86,7 +89,7 @@ def run_build(
         ConfigurationError: A table or month is unknown.
         SourceError: The source cannot be read, or holds no orders.
     """
-    tables = select(platform.contracts, names)
+    tables, publishes = select(platform, names)
     extracts = any(table.layer == LAYERS[0] for table in tables)
     # The source's server, where it is ours, stays up from the first question to the last read.
     with platform.source() if extracts else nullcontext() as source:
@@ -103,7 +106,10 @@ def run_build(
             job = build_definitions(platform.settings).resolve_job_def(BUILD_JOB)
             result = job.execute_in_process(
                 instance=instance,
-                asset_selection=[asset_key(table) for table in tables],
+                asset_selection=[
+                    *(asset_key(table) for table in tables),
+                    *([VECTOR_STORE_KEY] if publishes else []),
+                ],
                 tags=range_tags(months) | _OF_OUR_DEFINITIONS,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
@@ -111,17 +117,29 @@ def run_build(
     return outcome_of(result)
 
 
-def select(contracts: Contracts, names: Sequence[str]) -> list[Table]:
-    """The tables that names of tables and layers mean; all for none.
+def select(platform: Platform, names: Sequence[str]) -> tuple[list[Table], bool]:
+    """The tables that names of tables and layers mean, and whether the vectors are published too.
+
+    All for none; a layer `ml` means its vector store too.
 
     Raises:
-        ConfigurationError: A name is unknown; the message lists what there is.
+        ConfigurationError: A name is unknown, or there is no vector store.
     """
+    contracts, served = platform.contracts, platform.settings.serves_vectors
     chosen: dict[str, Table] = {}
+    publishes = False
     for name in names or LAYERS:
+        if name == VECTOR_STORE:
+            if not served:
+                raise ConfigurationError(
+                    f"there is no {VECTOR_STORE}: set {VECTORS_URL} to a PostgreSQL with pgvector"
+                )
+            publishes = True
+            continue
         tables = contracts.layer(name) if name in LAYERS else (contracts.table(name),)
+        publishes |= served and name == VECTOR_STORE_KEY.path[0]
         chosen |= {table.name: table for table in tables}
-    return list(chosen.values())
+    return list(chosen.values()), publishes
 
 
 def _require_shop(platform: Platform, source: Source) -> None:
@@ -241,11 +259,13 @@ def outcome_of(result: dg.ExecuteInProcessResult) -> Outcome:
         for evaluation in failed
         if evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
+    made = {event.asset_key for event in result.get_asset_materialization_events()}
     steps = [event for event in result.all_events if event.is_step_success]
     broken = [event for event in result.all_events if event.is_step_failure]
     return Outcome(
         success=result.success and not failures,
-        tables=len({event.asset_key for event in result.get_asset_materialization_events()}),
+        tables=len(made - {VECTOR_STORE_KEY}),
+        published=VECTOR_STORE_KEY in made,
         checks=len(evaluations),
         failures=tuple(failures),
         warnings=tuple(

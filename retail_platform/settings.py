@@ -24,6 +24,8 @@ from retail_platform.sources.secret import with_login
 _MISREAD = frozenset("%?*[#")
 """Letters of a path by which Dagster and pyiceberg take their files for others."""
 
+_VECTORS = "RETAIL_VECTORS_URL"
+
 _NEEDED_ON_AWS = ("lake_bucket", "pipes_bucket", "glue_job", "athena_workgroup", "source_secret")
 
 
@@ -38,6 +40,8 @@ class Settings(BaseSettings):
         source_url: The OLTP database, `mysql://user:password@host:port/database` or
             `postgresql://...`, which is only read; the embedded PostgreSQL where unset. A secret.
             On AWS without user and password, and only where the secret names no database.
+        vectors_url: The PostgreSQL with pgvector from which recommendations are served,
+            `postgresql://...`; the embedded one where unset, and none on AWS. A secret.
         first_month: The first month of the monthly tables; earlier rows go to quarantine.
         refresh_months: How many months, the running one included, a nightly run refreshes.
         memory_limit: What the engine, or a query, may hold in memory before it spills to disk.
@@ -55,6 +59,7 @@ class Settings(BaseSettings):
     env: Literal["embedded", "aws"] = "embedded"
     engine: Literal["duckdb", "spark", "glue"] = "duckdb"
     source_url: SecretStr | None = None
+    vectors_url: SecretStr | None = None
     first_month: str = "2003-01"
     refresh_months: int = 2
     memory_limit: str = "2GB"
@@ -119,6 +124,16 @@ class Settings(BaseSettings):
                 self._parse_source(self.source_url.get_secret_value())
             except ConfigurationError as error:
                 raise ValueError(f"source_url (RETAIL_SOURCE_URL): {error}") from None
+
+        if self.vectors_url is not None:
+            try:
+                vectors = Address.parse(self.vectors_url.get_secret_value(), _VECTORS)
+            except ConfigurationError as error:
+                raise ValueError(f"vectors_url ({_VECTORS}): {error}") from None
+            if vectors.dialect.name != "postgres":
+                raise ValueError(
+                    f"{_VECTORS}: vectors are served from PostgreSQL: postgresql://..."
+                )
         return self
 
     def _parse_source(self, url: str) -> None:
@@ -177,6 +192,11 @@ class Settings(BaseSettings):
     def on_aws(self) -> bool:
         """Whether lake, engine and SQL are those of AWS."""
         return self.env == "aws"
+
+    @property
+    def serves_vectors(self) -> bool:
+        """Whether there is a database to serve recommendations from."""
+        return not self.on_aws or self.vectors_url is not None
 
     @property
     def has_embedded_source(self) -> bool:

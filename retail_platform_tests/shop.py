@@ -54,7 +54,7 @@ class Shop:
         """Runs `retail` to its end."""
         process = self.start(*arguments)
         try:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=300)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise

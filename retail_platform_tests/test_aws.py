@@ -18,6 +18,7 @@ import boto3
 import pymysql
 import pytest
 
+from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.sources.address import Address
 from retail_platform.sources.mysql import login
 from retail_platform.sources.sample.generate import SampleSize, generate
@@ -50,7 +51,11 @@ class OnAws:
 
 @pytest.fixture(scope="module")
 def on_aws(
-    mariadb: MariaDB, aws_url: str, glue_cluster: StandIn, tmp_path_factory: pytest.TempPathFactory
+    mariadb: MariaDB,
+    postgres: EmbeddedPostgres,
+    aws_url: str,
+    glue_cluster: StandIn,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[OnAws]:
     if not JDBC_JARS["mysql"].exists():
         pytest.skip("no JDBC driver; install Debian's libmariadb-java")
@@ -68,6 +73,7 @@ def on_aws(
         "RETAIL_GLUE_JOB": JOB,
         "RETAIL_ATHENA_WORKGROUP": WORKGROUP,
         "RETAIL_SOURCE_SECRET": SECRET,
+        "RETAIL_VECTORS_URL": postgres.ensure_database("aws_vectors"),
         **environment(aws_url),
     }
     secret = {
@@ -102,10 +108,34 @@ def published(shop: Shop) -> dict[str, str]:
 
 
 def test_a_layer_is_one_job_run(on_aws: OnAws) -> None:
-    assert [run.state for run in on_aws.glue.runs[:2]] == ["SUCCEEDED", "SUCCEEDED"]
-    written = [re.findall("writing (.*)", run.log.read_text()) for run in on_aws.glue.runs[:2]]
-    assert [len(tables) for tables in written] == [10, 7]
+    assert [run.state for run in on_aws.glue.runs[:3]] == ["SUCCEEDED"] * 3
+    logs = [run.log.read_text() for run in on_aws.glue.runs[:3]]
+    written = [re.findall("writing (.*)", log) for log in logs]
+    assert [len(tables) for tables in written] == [10, 7, 1]
     assert {table.partition(".")[0] for table in written[0]} == {"raw"}
+    assert [sorted(tables.split(", ")) for tables in re.findall("training (.*)", logs[2])] == [
+        [f"ml.{name}_embeddings" for name in ("customer", "feature", "product")]
+        + ["ml.similar_products"]
+    ]
+
+
+def test_recommendations_are_those_of_the_laptop(on_aws: OnAws) -> None:
+    """Trained on Glue, read from S3 and published by Dagster."""
+    for asked in (["--customer", "103"], ["--session", "S10_0016,S12_0076", "--country", "France"]):
+        ours, theirs = (shop.records("recommend", *asked) for shop in (on_aws.shop, on_aws.laptop))
+        assert ours == theirs
+        assert len(ours) == 10
+    (live,) = on_aws.shop.records("vectors", "list")
+    assert live["live"] == "true"
+
+
+def test_without_a_vector_store_on_aws_all_else_works(on_aws: OnAws) -> None:
+    settings = {k: v for k, v in on_aws.shop.settings.items() if k != "RETAIL_VECTORS_URL"}
+    shop = replace(on_aws.shop, settings=settings)
+    for command in (["recommend"], ["build", "vector_store"]):
+        result = shop.run(*command)
+        assert result.returncode == 2
+        assert "set RETAIL_VECTORS_URL to a PostgreSQL with pgvector" in result.stderr
 
 
 def test_reports_are_those_of_the_laptop(on_aws: OnAws) -> None:

@@ -42,17 +42,21 @@ def test_engines_know_no_catalog_and_no_source() -> None:
 
 
 def test_spark_needs_nothing_that_a_cluster_lacks() -> None:
-    """Glue brings Spark, Arrow and NumPy; no parser of SQL or YAML, and no pydantic."""
+    """Glue brings Spark, Arrow and NumPy, the bundle SciPy; no parser of SQL or YAML, no pydantic."""
     ours, others = reached("retail_platform.engines.spark")
     assert PACKAGE / "engines" / "audit.py" in ours
-    assert others - sys.stdlib_module_names == {"pyspark", "py4j", "pyarrow", "numpy"}
+    assert others - sys.stdlib_module_names == {"pyspark", "py4j", "pyarrow", "numpy", "scipy"}
 
 
 def test_the_recommender_takes_arrays() -> None:
     paths = modules(PACKAGE / "recommender")
     assert len(paths) > 5
-    others = ("lake", "engines", "sources", "serving", "settings", "platform")
+    others = ("lake", "engines", "serving", "settings", "platform", "build", "publication")
     assert offenders(paths, *(f"retail_platform.{name}" for name in others), "pandas") == []
+    assert {line.split(" imports ")[1] for line in offenders(paths, "retail_platform.sources")} <= {
+        "retail_platform.sources.address",
+        "retail_platform.sources.address.Address",
+    }
 
 
 def test_only_the_runner_of_glue_knows_dagster() -> None:

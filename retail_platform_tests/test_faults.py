@@ -350,7 +350,12 @@ def test_two_builds_at_once_both_end_well(shop: Shop) -> None:
     errors = [build.communicate(timeout=120)[1] for build in builds]
     assert [build.returncode for build in builds] == [0, 0], errors
     assert published_lines(shop) == LINES
-    assert {row["passed"] for row in shop.records("check")} == {"true"}
+    assert_checks_hold(shop)
+
+
+def assert_checks_hold(shop: Shop) -> None:
+    failed = [row["check"] for row in shop.records("check") if row["passed"] != "true"]
+    assert failed == ["enough_history"], "the sample is too small to judge a model by"
 
 
 def test_a_killed_build_harms_no_one() -> None:
@@ -366,5 +371,5 @@ def test_a_killed_build_harms_no_one() -> None:
             process.communicate()
             assert published_lines(shop) == LINES
         shop.done("build")
-        assert {row["passed"] for row in shop.records("check")} == {"true"}
+        assert_checks_hold(shop)
         assert not (data_directory(home) / "postmaster.pid").exists(), "no server is left behind"

@@ -32,7 +32,7 @@ def test_every_command_is_named() -> None:
         for command in app.registered_commands
         if command.callback
     }
-    assert named == commands
+    assert named == commands | {group.name for group in app.registered_groups}
 
 
 def test_the_new_table_needs_nothing_but_what_is_shown(tmp_path: Path) -> None:

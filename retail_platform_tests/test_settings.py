@@ -151,6 +151,8 @@ def test_a_full_disk_is_told_with_the_line_that_is_missing(home: Path) -> None:
         ("source_url", "oracle://me:hunter2@db/x", "mysql:// or postgresql://"),
         ("source_url", "mysql://me:hunter2℀@db/x", r"RETAIL_SOURCE_URL.*percent-encode"),
         ("source_url", "postgresql://me@db/x?password=hunter2", "option 'password'"),
+        ("vectors_url", "mysql://me:hunter2@db/x", "RETAIL_VECTORS_URL.*postgresql://"),
+        ("vectors_url", "me:hunter2@db/x", r"vectors_url \(RETAIL_VECTORS_URL\)"),
     ],
 )
 @pytest.mark.parametrize("place", ["environment", "file"])
@@ -193,11 +195,14 @@ def test_a_corrupt_file_is_named(content: bytes, told: str) -> None:
 @pytest.mark.parametrize("show", [str, repr, Settings.model_dump_json])
 def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, show: object) -> None:
     monkeypatch.setenv("RETAIL_SOURCE_URL", SECRET)
+    monkeypatch.setenv("RETAIL_VECTORS_URL", SECRET)
     settings = load_settings()
     assert callable(show)
     assert "hunter2" not in show(settings)
     assert settings.source_url
+    assert settings.vectors_url
     assert settings.source_url.get_secret_value() == SECRET
+    assert settings.vectors_url.get_secret_value() == SECRET
 
 
 def test_settings_do_not_change() -> None:

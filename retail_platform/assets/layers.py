@@ -4,10 +4,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+import retail_platform
 from retail_platform.build import AuditFailed, Builder, Built, PublicationStopped
 from retail_platform.contracts.checks import CheckResult, checks_of
 from retail_platform.contracts.lineage import column_lineage
@@ -16,12 +18,16 @@ from retail_platform.contracts.model import Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.extraction import OpenSource
+from retail_platform.recommender.report import PLATFORM, Report
 
 BuilderOf = Callable[[dg.AssetExecutionContext], Builder]
 """Gives what builds in a step."""
 
 SOURCE = "source"
 """The group of the OLTP tables, which Dagster shows but does not make."""
+
+_MODEL = str(Path(retail_platform.__file__).parent / "recommender" / "model.py")
+"""What trains the tables that are trained."""
 
 ERROR_KIND = "error_kind"
 """The metadata of a failed step that names the class of its error."""
@@ -101,17 +107,17 @@ def layer_assets(
                 built = building(context).extract(selected, months, open_source)
             else:
                 built = building(context).build_models(selected, months)
-        except AuditFailed as failure:
-            yield from _unpublished_checks(contracts, failure.checks, checks)
+        except AuditFailed as failed:
+            yield from _unpublished_checks(contracts, failed.checks, checks)
             # Here and below without the cause: it repeats the message, and its traceback helps no
             # one to mend a wrong row or a wrong password.
-            raise _failure(failure) from None
+            raise failure(failed) from None
         except PublicationStopped as stopped:
             for one in stopped.built:
                 yield _materialization(context, builder, one, lineage)
-            raise _failure(stopped) from None
+            raise failure(stopped) from None
         except RetailError as error:
-            raise _failure(error) from None
+            raise failure(error) from None
         for one in built:
             made = _materialization(context, builder, one, lineage)
             key = asset_key(contracts.table(one.version.table))
@@ -133,7 +139,7 @@ def _audited(
         yield from _check_results(builder.contracts, result.checks, selected)
 
 
-def _failure(error: RetailError) -> dg.Failure:
+def failure(error: RetailError) -> dg.Failure:
     """What Dagster shows; the kind of the error decides the exit code of `retail build`."""
     return dg.Failure(str(error), metadata={ERROR_KIND: type(error).__name__})
 
@@ -185,7 +191,7 @@ def _spec(
         description=_description(table),
         group_name=table.layer,
         skippable=True,
-        kinds={"sql", "iceberg"},
+        kinds={"scipy" if table.trained_from else "sql", "iceberg"},
         tags={"layer": table.layer, "grain": "month" if table.partition else "whole"},
         partitions_def=partitions if table.partition else None,
         code_version=sha256(repr(table).encode()).hexdigest()[:12],
@@ -269,13 +275,16 @@ def _lineage(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
 
 def _code_references(table: Table) -> dg.CodeReferencesMetadataValue:
     files = [f"{table.layer}/schema.yml"] + ([table.sql_path] if table.sql else [])
+    places = {file: str(sql_folder() / file) for file in files}
+    if table.trained_from:
+        places["recommender/model.py"] = _MODEL
     with warnings.catch_warnings():
         # Beta in Dagster, and pinned here; no user of ours can do anything about it.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.CodeReferencesMetadataValue(
             code_references=[
-                dg.LocalFileCodeReference(file_path=str(sql_folder() / file), label=file)
-                for file in files
+                dg.LocalFileCodeReference(file_path=path, label=label)
+                for label, path in places.items()
             ]
         )
 
@@ -322,8 +331,16 @@ def _outcomes(
                 "check_name": key.name,
                 "severity": dg.AssetCheckSeverity[result.check.severity.name],
                 "description": _finding(result),
-                "metadata": {"failing_rows": result.failing_rows},
+                "metadata": {
+                    "failing_rows": result.failing_rows,
+                    **{name: round(figure, 4) for name, figure in result.figures.items()},
+                    **_evidence(result),
+                },
             }
+
+
+def _evidence(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
+    return {"comparison": dg.MetadataValue.md(result.evidence)} if result.evidence else {}
 
 
 def _finding(result: CheckResult) -> str | None:
@@ -333,6 +350,28 @@ def _finding(result: CheckResult) -> str | None:
 
 def _shown(value: str) -> dg.MetadataValue[Any]:
     return (dg.MetadataValue.url if value.startswith("https://") else dg.MetadataValue.text)(value)
+
+
+def _trained(table: Table, report: Report) -> dict[str, Any]:
+    """What is known of a training; the UI draws its numbers over time."""
+    training = report.training
+    metadata: dict[str, Any] = {
+        "model_version": report.model_version,
+        "method": f"{training.method}: {training.reason}",
+        "as_of": str(training.as_of),
+        "lines": training.lines,
+        "customers": training.customers,
+        "products": training.products,
+        "train_seconds": round(training.seconds, 3),
+    }
+    if table.gates and report.comparison:
+        for result in report.comparison.results:
+            if result.method == PLATFORM:
+                metadata[f"{result.protocol} recall@10"] = round(result.recall_at_10, 4)
+                metadata[f"{result.protocol} coverage@10"] = round(result.coverage_at_10, 4)
+                metadata[f"{result.protocol} MRR"] = round(result.mrr, 4)
+        metadata["comparison"] = dg.MetadataValue.md(report.comparison.markdown())
+    return metadata
 
 
 def _materialization(
@@ -363,6 +402,7 @@ def _materialization(
         "files_written": len(result.files),
         "engine_seconds": round(result.seconds, 3),
         **{name: _shown(value) for name, value in result.origin.items()},
+        **(_trained(table, result.report) if result.report else {}),
     }
     checks = context.selected_asset_check_keys
     return dg.MaterializeResult(

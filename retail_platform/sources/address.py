@@ -48,8 +48,12 @@ class Address:
     place: str = "RETAIL_SOURCE_URL"
 
     @classmethod
-    def parse(cls, url: str) -> "Address":
+    def parse(cls, url: str, place: str = "RETAIL_SOURCE_URL") -> "Address":
         """Takes a URL apart; `%40` and its like stand for letters that a URL keeps for itself.
+
+        Args:
+            url: The whole of it.
+            place: Where it is written down.
 
         Raises:
             ConfigurationError: It is no URL of a source; the message shows the allowed forms and
@@ -61,22 +65,20 @@ class Address:
         except ValueError:
             # The parser's own message may quote the password; neither it nor its cause is shown.
             raise ConfigurationError(
-                f"the source's URL is malformed: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
+                f"the URL is malformed: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
             ) from None
         dialect = DIALECTS.get(parts.scheme)
         if dialect is None:
             schemes = " or ".join(f"{scheme}://" for scheme in DIALECTS)
-            raise ConfigurationError(
-                f"the source's URL does not start with {schemes}: write {FORM}"
-            )
+            raise ConfigurationError(f"the URL does not start with {schemes}: write {FORM}")
         database = unquote(parts.path.removeprefix("/"))
         if not parts.hostname or not database or not parts.username:
             raise ConfigurationError(
-                f"the source's URL lacks its user, host or database: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
+                f"the URL lacks its user, host or database: write {FORM}, and percent-encode @ : / # ? % [ ] in a password"
             )
         if parts.fragment:
             raise ConfigurationError(
-                f"the source's URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
+                f"the URL has something after the database: write {FORM}, and percent-encode # and ? in a password"
             )
         return cls(
             dialect=dialect,
@@ -86,6 +88,7 @@ class Address:
             user=unquote(parts.username),
             password=unquote(parts.password or ""),
             options=_options(parts.query, dialect),
+            place=place,
         )
 
     @property
@@ -128,14 +131,14 @@ def _options(query: str, dialect: Dialect) -> str:
     for name, value in pairs:
         if name not in known:
             raise ConfigurationError(
-                f"the source's URL has the option {name!r}, which is not allowed after the "
+                f"the URL has the option {name!r}, which is not allowed after the "
                 f"database: only {', '.join(known)} are; write {FORM}"
             )
         if not re.fullmatch(known[name], value) or names.count(name) > 1:
             raise ConfigurationError(
-                f"the source's URL has a wrong value for {name}: give one that matches "
+                f"the URL has a wrong value for {name}: give one that matches "
                 f"{known[name]}; write {FORM}"
             )
     if "ssl-ca" in names and "ssl-mode" not in names:
-        raise ConfigurationError(f"the source's URL has ssl-ca without ssl-mode; write {FORM}")
+        raise ConfigurationError(f"the URL has ssl-ca without ssl-mode; write {FORM}")
     return urlencode(pairs, quote_via=quote, safe="/")
