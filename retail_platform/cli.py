@@ -20,7 +20,7 @@ import typer
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
 from retail_platform.platform import Platform
 from retail_platform.serving.render import Format
-from retail_platform.settings import Settings, load_settings, write_setting
+from retail_platform.settings import VECTORS_URL, Settings, load_settings, write_setting
 from retail_platform.sources.address import Address
 
 if TYPE_CHECKING:
@@ -462,7 +462,7 @@ def recommend(
             features={"country": country} if country else None,
             product_line=product_line,
         )
-        unknown = [code for code in codes if code not in store.known_products(codes)]
+        known = store.known_products(codes) if codes else {}
         live = store.live_version()
     rows = [
         {
@@ -475,7 +475,7 @@ def recommend(
         for one in found
     ]
     _print_rows(rows, format)
-    for code in unknown:
+    for code in (code for code in codes if code not in known):
         _say(f"warning: nobody has bought a product {code} yet: it tells nothing")
     if customer is not None and found and found[0].strategy == "popularity":
         _say(f"warning: customer {customer} has bought nothing yet: this is what is popular")
@@ -616,7 +616,7 @@ def status(format: FormatOption = Format.TABLE) -> None:
         _say(f"source    {address}, of RETAIL_SOURCE_URL")
     if settings.vectors_url is not None:
         address = Address.parse(settings.vectors_url.get_secret_value())
-        _say(f"vectors   {address}, of RETAIL_VECTORS_URL")
+        _say(f"vectors   {address}, of {VECTORS_URL}")
     elif settings.serves_vectors:
         _say(f"vectors   the embedded PostgreSQL, data in {data_directory(settings.home)}")
 

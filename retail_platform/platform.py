@@ -16,7 +16,7 @@ from retail_platform.lake.lake import Lake
 from retail_platform.lake.storage import Storage
 from retail_platform.serving.query import LocalSql, QueryService
 from retail_platform.serving.snapshots import LakeSnapshots
-from retail_platform.settings import Settings, provide_java
+from retail_platform.settings import VECTORS_URL, Settings, provide_java
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source
 from retail_platform.sources.secret import address_of
@@ -33,9 +33,6 @@ SOURCE_DATABASE = "classicmodels"
 
 VECTORS_DATABASE = "recommender"
 """The embedded PostgreSQL's database that recommendations are served from."""
-
-VECTORS_URL = "RETAIL_VECTORS_URL"
-"""Where another one is named."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.event_log import PooledEventLogStorage
-from retail_platform.platform import VECTORS_URL, Platform
+from retail_platform.platform import Platform
+from retail_platform.settings import VECTORS_URL
 from retail_platform.sources.database import Source
 
 # By this tag the UI knows whose run it is; without it, the page of the job leaves out what was

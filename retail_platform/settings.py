@@ -24,7 +24,8 @@ from retail_platform.sources.secret import with_login
 _MISREAD = frozenset("%?*[#")
 """Letters of a path by which Dagster and pyiceberg take their files for others."""
 
-_VECTORS = "RETAIL_VECTORS_URL"
+VECTORS_URL = "RETAIL_VECTORS_URL"
+"""The setting that names another vector store than the embedded one."""
 
 _NEEDED_ON_AWS = ("lake_bucket", "pipes_bucket", "glue_job", "athena_workgroup", "source_secret")
 
@@ -124,15 +125,14 @@ class Settings(BaseSettings):
                 self._parse_source(self.source_url.get_secret_value())
             except ConfigurationError as error:
                 raise ValueError(f"source_url (RETAIL_SOURCE_URL): {error}") from None
-
         if self.vectors_url is not None:
             try:
-                vectors = Address.parse(self.vectors_url.get_secret_value(), _VECTORS)
+                vectors = Address.parse(self.vectors_url.get_secret_value(), VECTORS_URL)
             except ConfigurationError as error:
-                raise ValueError(f"vectors_url ({_VECTORS}): {error}") from None
+                raise ValueError(f"vectors_url ({VECTORS_URL}): {error}") from None
             if vectors.dialect.name != "postgres":
                 raise ValueError(
-                    f"{_VECTORS}: vectors are served from PostgreSQL: postgresql://..."
+                    f"{VECTORS_URL}: vectors are served from PostgreSQL: postgresql://..."
                 )
         return self
 
