@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retail_platform.contracts.loader import Contracts
-from retail_platform.engines.as_json import dump, load
-from retail_platform.errors import AuditError, EngineError, LakeError
+from retail_platform.engines.as_json import dump, load_if_known
+from retail_platform.errors import AuditError, LakeError
 from retail_platform.lake.lake import Lake, Version
 from retail_platform.recommender.gates import worse_than_live
 from retail_platform.recommender.history import TRAINING_SET
@@ -82,12 +82,14 @@ def publish(lake: Lake, store: "VectorStore", *, even_if_worse: bool = False) ->
         VectorStoreError: The store cannot take them; the live version goes on serving.
     """
     shelf = newest(lake)
-    live = None if even_if_worse else store.live_version()
-    if live and (told := worse_than_live(shelf.report.comparison, _comparison(live.description))):
-        raise NotBetter(
-            f"{told}: version {live.version} stays live. Look for what is missing in fact_orders, "
-            "or take the new one all the same with `retail vectors publish --even-if-worse`"
-        )
+    if live := None if even_if_worse else store.live_version():
+        theirs = load_if_known(Comparison, live.description.get("evaluation"))
+        if told := worse_than_live(shelf.report.comparison, theirs):
+            raise NotBetter(
+                f"{told}: version {live.version} stays live. Look for what is missing in "
+                "fact_orders, or take the new one all the same with "
+                "`retail vectors publish --even-if-worse`"
+            )
     return store.publish(edition(lake, shelf))
 
 
@@ -109,13 +111,3 @@ def edition(lake: Lake, shelf: Shelf) -> "Edition":
             "evaluation": dump(shelf.report.comparison),
         },
     )
-
-
-def _comparison(description: Mapping[str, Any]) -> Comparison | None:
-    """The evaluation of a published version; None for one that was not judged, or otherwise."""
-    if not description.get("evaluation"):
-        return None
-    try:
-        return load(Comparison, description["evaluation"])
-    except EngineError:
-        return None

@@ -1,5 +1,6 @@
 """The ml layer from a small star schema to the vector store: trained, judged, published, or not."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from retail_platform import publication
 from retail_platform.build import AuditFailed, Builder, Built
 from retail_platform.contracts.checks import ENOUGH_HISTORY
 from retail_platform.contracts.loader import Contracts, load_contracts
+from retail_platform.engines.as_json import load_if_known
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.errors import LakeError, TrainingError
 from retail_platform.lake.folder import FolderStorage
@@ -23,7 +25,7 @@ from retail_platform.lake.lake import Lake, Publication
 from retail_platform.platform import Platform
 from retail_platform.publication import NotBetter
 from retail_platform.recommender import gates
-from retail_platform.recommender.report import PLATFORM, Method, Protocol
+from retail_platform.recommender.report import PLATFORM, Method, Protocol, Report
 from retail_platform.recommender.vector_store import VectorStore
 from retail_platform.runs import Outcome, run_build
 from retail_platform.settings import Settings
@@ -450,7 +452,5 @@ def _praise_live(store: VectorStore) -> None:
 
 def test_a_report_of_another_form_is_none(star: Star) -> None:
     """What another version of the platform wrote keeps no table from being read."""
-    from retail_platform.lake.lake import _read_report
-
-    assert _read_report('{"model_version": "x"}') is None
-    assert _read_report(None) is None
+    assert load_if_known(Report, json.loads('{"model_version": "x"}')) is None
+    assert load_if_known(Report, None) is None

@@ -15,7 +15,6 @@ refreshed month is better published although another month has to be built again
 READS_EVERY_COLUMN = "reads_every_column"
 """The name of the check that a raw table's query reads all columns that its source has."""
 
-
 ENOUGH_HISTORY = "enough_history"
 """The name of the check that a trained table's gates could be judged."""
 

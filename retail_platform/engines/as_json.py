@@ -59,6 +59,14 @@ def load(type_: type[Value], data: Any) -> Value:
     return loaded
 
 
+def load_if_known(type_: type[Value], data: Any) -> Value | None:
+    """The value that was kept as `data`; None for none, or for one of another version's form."""
+    try:
+        return None if data is None else load(type_, data)
+    except EngineError:
+        return None
+
+
 def _load(kind: Any, data: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):

@@ -26,9 +26,9 @@ from pyiceberg.table.snapshots import Snapshot
 from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
-from retail_platform.engines.as_json import dump, load
+from retail_platform.engines.as_json import dump, load_if_known
 from retail_platform.engines.protocol import DataFile, Measures
-from retail_platform.errors import ConfigurationError, EngineError, LakeError
+from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake.iceberg import (
     create_with_snapshot,
     forget_snapshots,
@@ -473,7 +473,7 @@ def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
         source_totals=_read_measures(properties.get(_SOURCE_TOTALS, "{}")),
         source_moved=_SOURCE_MOVED in properties,
         inputs=json.loads(properties.get(_INPUTS, "{}")),
-        report=_read_report(properties.get(_REPORT)),
+        report=load_if_known(Report, json.loads(properties.get(_REPORT, "null"))),
         current=current,
     )
 
@@ -491,16 +491,6 @@ def _properties(publication: Publication, retained: Measures) -> dict[str, str]:
     if publication.report is not None:
         properties[_REPORT] = json.dumps(dump(publication.report))
     return properties
-
-
-def _read_report(text: str | None) -> Report | None:
-    """A report; None for one that another version of the platform wrote in another form."""
-    if text is None:
-        return None
-    try:
-        return load(Report, json.loads(text))
-    except EngineError:
-        return None
 
 
 def _write_measures(measures: Measures) -> str:

@@ -32,7 +32,7 @@ from retail_platform.recommender.history import History
 from retail_platform.recommender.interactions import rows_of
 from retail_platform.recommender.model import Recommender, train
 from retail_platform.recommender.purchases import Indices, Purchases, positions
-from retail_platform.recommender.ranking import Ranking, best
+from retail_platform.recommender.ranking import Ranking, best, blocks
 from retail_platform.recommender.report import (
     ITEM_NEIGHBOURS,
     OWN_HISTORY,
@@ -239,9 +239,8 @@ def judge(contestant: Contestant, protocol: Protocol, questions: Questions) -> R
 def answer(scores: Scores, questions: Questions) -> Ranking:
     """The best products for each question, (questions, PLACES)."""
     rankings = []
-    block_rows = max(1, _BLOCK_SCORES // max(1, questions.wanted.shape[1]))
-    for start in range(0, len(questions), block_rows):
-        asked = questions[start : start + block_rows]
+    for rows in blocks(len(questions), questions.wanted.shape[1]):
+        asked = questions[rows]
         block = scores(asked)
         block[asked.excluded.nonzero()] = -np.inf
         rankings.append(best(block, PLACES))
@@ -319,7 +318,3 @@ def _ones(
 def _places(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """0, 1, 2, ... within each of groups that stand one after the other."""
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-
-
-_BLOCK_SCORES = 10_000_000
-"""Computed at a time."""

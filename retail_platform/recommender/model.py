@@ -25,7 +25,7 @@ from retail_platform.recommender.interactions import (
     rows_of,
 )
 from retail_platform.recommender.purchases import Indices, Purchases, positions
-from retail_platform.recommender.ranking import best
+from retail_platform.recommender.ranking import best, blocks
 from retail_platform.recommender.report import Method, Training
 from retail_platform.recommender.training_set import TrainingSet, last_day
 from retail_platform.recommender.weights import (
@@ -215,11 +215,10 @@ class Recommender:
         contexts = self.for_sessions.contexts[:, :DIMENSIONS]
         targets = self.for_sessions.targets[:, :DIMENSIONS]
         found, found_scores = [], []
-        block = max(1, _BLOCK_SCORES // len(self.products))
-        for start in range(0, len(self.products), block):
-            scores = contexts[start : start + block] @ targets.T
+        for block in blocks(len(contexts), len(targets)):
+            scores = contexts[block] @ targets.T
             rows = np.arange(len(scores))
-            scores[rows, start + rows] = -np.inf
+            scores[rows, block.start + rows] = -np.inf
             scores[scores <= 0] = -np.inf
             chosen = best(scores, count)
             found.append(chosen)
@@ -245,10 +244,6 @@ class Recommender:
             (np.ones(len(found), dtype=np.float32), (np.zeros_like(found), found)),
             shape=(1, len(self.products)),
         )
-
-
-_BLOCK_SCORES = 10_000_000
-"""Computed at a time."""
 
 
 def train(

@@ -1,11 +1,22 @@
 """The best of many scores."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retail_platform.errors import TrainingError
 
 Ranking = NDArray[np.int64]
+
+_BLOCK_SCORES = 10_000_000
+"""Held in memory at a time."""
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """The rows of a large matrix of scores, as many at a time as memory is wanted for."""
+    size = max(1, _BLOCK_SCORES // max(1, columns))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
 def best(scores: NDArray[np.floating], count: int) -> Ranking:

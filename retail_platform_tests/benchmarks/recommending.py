@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +17,7 @@ from retail_platform.recommender.purchases import Purchases
 from retail_platform.recommender.training_set import TrainingSet
 from retail_platform.recommender.vector_store import VectorStore
 from retail_platform.sources.address import Address
+from retail_platform_tests.benchmarks.pieces import Piece, timed
 from retail_platform_tests.recommender.editions import catalogue_of
 from retail_platform_tests.servers import postgres_home
 
@@ -28,15 +28,6 @@ _LINES = 3_000_000
 _READERS = 20
 _READS = 1_000
 _AS_OF = date(2024, 12, 31)
-
-Piece = Callable[[Path, str], float]
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """Seconds that the work takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 # Training
@@ -50,7 +41,7 @@ def train_online_retail(file: Path, _: str) -> float:
 
     history = of_lines(purchase_lines(file))
     seen, baskets = history.training_set(date(9999, 12, 31)), history.baskets
-    return seconds_of(lambda: train(seen, baskets))
+    return timed(lambda: train(seen, baskets))
 
 
 def compare_online_retail(file: Path, _: str) -> float:
@@ -61,7 +52,7 @@ def compare_online_retail(file: Path, _: str) -> float:
 
     history = of_lines(purchase_lines(file))
     assert history.baskets
-    return seconds_of(lambda: compare(history))
+    return timed(lambda: compare(history))
 
 
 def invert_online_retail(file: Path, _: str) -> float:
@@ -74,7 +65,7 @@ def invert_online_retail(file: Path, _: str) -> float:
     seen = of_lines(purchase_lines(file)).training_set(date(9999, 12, 31))
     history = decayed_history(seen, last_day(seen) + timedelta(days=1))
     gram = (history.T @ history).toarray() + 100 * np.eye(history.shape[1], dtype=np.float32)
-    return seconds_of(lambda: [np.linalg.inv(gram) for _ in range(2)])
+    return timed(lambda: [np.linalg.inv(gram) for _ in range(2)])
 
 
 def train_large(_: Path, __: str) -> float:
@@ -82,7 +73,7 @@ def train_large(_: Path, __: str) -> float:
     from retail_platform.recommender.model import train
 
     seen, baskets = _large_shop()
-    return seconds_of(lambda: train(seen, baskets, _AS_OF))
+    return timed(lambda: train(seen, baskets, _AS_OF))
 
 
 def decompose_large(_: Path, __: str) -> float:
@@ -93,7 +84,7 @@ def decompose_large(_: Path, __: str) -> float:
     from retail_platform.recommender.interactions import decayed_history
 
     history = decayed_history(_large_shop()[0], _AS_OF)
-    return seconds_of(lambda: svds(history, PURE_SVD_RANK))
+    return timed(lambda: svds(history, PURE_SVD_RANK))
 
 
 def _large_shop() -> tuple[TrainingSet, Purchases]:
@@ -240,7 +231,7 @@ def _bare_publication(url: str, edition: Edition) -> float:
             for column in ("target", "session_target"):
                 connection.execute(f"CREATE INDEX ON bare USING hnsw ({column} halfvec_ip_ops)")
 
-        return seconds_of(work)
+        return timed(work)
 
 
 def _latency(connection: "psycopg.Connection[tuple[object, ...]]", edition: Edition) -> list[float]:
