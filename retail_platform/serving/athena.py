@@ -12,11 +12,13 @@ Arrays, maps and rows are text in Athena's notation, where the laptop gives nest
 """
 
 import logging
+import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -286,17 +288,32 @@ def read_answer(file: IO[bytes], columns: Sequence[Sequence[Any]]) -> "pa.Table"
     Raises:
         ConfigurationError: A value has more digits than its type in Arrow holds.
     """
-    import pyarrow as pa
-    from pyarrow import csv
-
     positions = [str(position) for position in range(len(columns))]  # names may occur twice
     types = [
         _arrow_type(type_, precision, scale) for _, type_, _, _, precision, scale, _ in columns
     ]
     by_hand = {position for position, type_ in enumerate(types) if _is_by_hand(type_)}
+    # Arrow's threads let go of a file of Python's after the answer is there, and where Python ends
+    # at that moment, they abort it: so they get a file of the system's.
+    with NamedTemporaryFile() as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        rows = _read_csv(copy.name, positions, types, by_hand)
+    for number in by_hand:
+        values = _parsed(rows.column(number).to_pylist(), types[number])
+        rows = rows.set_column(number, positions[number], values)
+    return rows.rename_columns([name for name, *_ in columns])
+
+
+def _read_csv(
+    path: str, positions: list[str], types: "list[pa.DataType]", by_hand: set[int]
+) -> "pa.Table":
+    import pyarrow as pa
+    from pyarrow import csv
+
     try:
-        rows = csv.read_csv(
-            file,
+        return csv.read_csv(
+            path,
             read_options=csv.ReadOptions(
                 column_names=positions, skip_rows_after_names=1, block_size=_BLOCK_BYTES
             ),
@@ -317,10 +334,6 @@ def read_answer(file: IO[bytes], columns: Sequence[Sequence[Any]]) -> "pa.Table"
             f"the answer cannot be held exactly ({error}): CAST that column to a type with fewer "
             "digits, or to varchar"
         ) from error
-    for number in by_hand:
-        values = _parsed(rows.column(number).to_pylist(), types[number])
-        rows = rows.set_column(number, positions[number], values)
-    return rows.rename_columns([name for name, *_ in columns])
 
 
 def _arrow_type(type_: str, precision: int, scale: int) -> "pa.DataType":
