@@ -9,8 +9,6 @@ that installing it asks no package index, which a job in a private network could
 import ast
 import base64
 import hashlib
-import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster_pipes
 
@@ -26,6 +23,7 @@ import retail_platform
 from retail_platform.contracts.loader import sql_folder
 from retail_platform.errors import ConfigurationError
 from retail_platform.glue.order import DISTRIBUTION
+from retail_platform.wheels import Machine, fetch, write_archive
 
 PROVIDED = frozenset({"boto3", "botocore", "numpy", "py4j", "pyarrow", "pyspark"})
 """What Glue 5.1 has of what we need; see "Python modules already provided in AWS Glue" there."""
@@ -36,7 +34,8 @@ BROUGHT = "scipy"
 SCRIPT = "retail_glue_job.py"
 
 _JOB = "retail_platform.glue.job"
-_PACKAGE = Path(retail_platform.__file__).parent
+_ROOT = Path(retail_platform.__file__).parents[1]
+_OURS = ("retail_platform", "lambda_inference")
 _PIPES = dagster_pipes.__name__
 _SCRIPT_TEXT = f"""# The Glue job of Retail Platform. The work is in the wheel beside it.
 from {_JOB} import main
@@ -106,11 +105,7 @@ def _write_wheel(wheel: Path, info: str, version: str) -> None:
     )
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     # Stored and not compressed, because the bytes would depend on the version of zlib.
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(contents.items()):
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
+    write_archive(wheel, contents, zipfile.ZIP_STORED)
 
 
 def _urlsafe_digest(data: bytes) -> str:
@@ -138,7 +133,7 @@ def _code() -> dict[str, Path]:
     pipes = Path(dagster_pipes.__file__).parent
     files = [*ours, *sorted(pipes.glob("*.py"))]
     return {
-        path.relative_to(pipes.parent if path.parent == pipes else _PACKAGE.parent).as_posix(): path
+        path.relative_to(pipes.parent if path.parent == pipes else _ROOT).as_posix(): path
         for path in files
     }
 
@@ -155,7 +150,7 @@ def reached(module: str) -> tuple[list[Path], set[str]]:
     while waiting:
         name = waiting.pop()
         top, _, rest = name.partition(".")
-        if top != _PACKAGE.name:
+        if top not in _OURS:
             others.add(top)
         elif (path := source_of(name)) and path not in files:
             files.append(path)
@@ -176,7 +171,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def source_of(module: str) -> Path | None:
     """The file of a module of ours; None for a name that is no module, but something in one."""
-    path = _PACKAGE.parent / Path(*module.split("."))
+    path = _ROOT / Path(*module.split("."))
     files = (path / "__init__.py", path.with_suffix(".py"))
     return next((file for file in files if file.is_file()), None)
 
@@ -185,43 +180,10 @@ def fetch_scipy(folder: Path) -> Path:
     """Fetches SciPy's wheel for Glue 5.1, of the version that is locked, unless it is there.
 
     Raises:
-        ConfigurationError: It cannot be had; the message ends with pip's reason.
+        ConfigurationError: It cannot be had; the message says why.
     """
-    version = installed_version(BROUGHT)
-    name = f"{BROUGHT}-{version}-cp311-*x86_64.whl"
-    if here := next(folder.glob(name), None):
-        return here
-    for old in folder.glob(f"{BROUGHT}-*.whl"):
-        old.unlink()
-    with TemporaryDirectory() as temporary:
-        wanted = Path(temporary) / "scipy.txt"
-        wanted.write_text(_locked(version), encoding="utf-8")
-        fetched = subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp"),
-                # Of Amazon Linux 2023, on which Glue 5.1 runs, whatever machine this is.
-                *(f"--platform=manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)),
-                *("--dest", str(folder), "-r", str(wanted)),
-            ],
-            capture_output=True,
-            text=True,
-        )
-    if here := next(folder.glob(name), None):
-        return here
-    reason = (fetched.stderr.strip().splitlines() or ["no reason given"])[-1]
-    raise ConfigurationError(
-        f"SciPy {version} for Glue cannot be fetched: {reason}; let pip reach a package index, or put "
-        f"its wheel for CPython 3.11 on x86_64 into {folder}"
-    )
-
-
-def _locked(version: str) -> str:
-    """What pip is to fetch: with the lock's hashes, where there is a lock."""
-    lock = _PACKAGE.parent / "requirements.lock"
-    text = lock.read_text(encoding="utf-8") if lock.exists() else ""
-    entry = re.search(rf"^{BROUGHT}=={re.escape(version)}(?:.*\\\n)*.*$", text, re.MULTILINE)
-    return entry[0] if entry else f"{BROUGHT}=={version}"
+    (wheel,) = fetch([BROUGHT], Machine("3.11", "x86_64"), folder / "wheels")
+    return wheel
 
 
 if __name__ == "__main__":

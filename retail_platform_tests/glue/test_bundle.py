@@ -57,13 +57,14 @@ def test_its_record_is_right(tmp_path: Path) -> None:
 def test_scipy_is_fetched_once_with_the_locked_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = tmp_path / "scipy-1.0.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    old = tmp_path / "wheels" / "scipy-1.0.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    old.parent.mkdir()
     old.touch()
     try:
         wheel = fetch_scipy(tmp_path)
     except ConfigurationError as error:
         pytest.skip(f"no package index can be reached: {error}")
-    assert [path.name for path in tmp_path.iterdir()] == [wheel.name]
+    assert [path.name for path in old.parent.iterdir()] == [wheel.name]
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert f"sha256:{digest}" in lock
@@ -77,7 +78,7 @@ def test_a_scipy_that_cannot_be_fetched_is_told(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(ConfigurationError, match=r"for Glue cannot be fetched: .+ put its wheel"):
+    with pytest.raises(ConfigurationError, match=r"scipy .+ cannot be fetched: .+ put its wheel"):
         fetch_scipy(tmp_path)
 
 
