@@ -278,7 +278,7 @@ def test_what_is_new_since_the_training_waits_for_the_next(star: Star, store: Ve
     assert {one.strategy for one in store.recommend(999)} == {"popularity"}
     star.train()
     publication.publish(star.lake, store)
-    assert {one.strategy for one in store.recommend(999)} == {"customer"}
+    assert {one.strategy for one in store.recommend(999)} == {"known"}
 
 
 # Judging

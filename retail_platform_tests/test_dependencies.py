@@ -9,6 +9,7 @@ from retail_platform.glue.bundle import imports, reached
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "retail_platform"
+LAMBDA = ROOT / "lambda_inference"
 WITHOUT_DAGSTER = ("contracts", "engines", "lake", "sources", "serving", "embedded", "recommender")
 
 
@@ -66,27 +67,39 @@ def test_only_the_runner_of_glue_knows_dagster() -> None:
 
 
 def test_lambda_inference_stands_alone() -> None:
-    paths = modules(ROOT / "lambda_inference")
-    assert paths
+    paths = modules(LAMBDA)
+    assert len(paths) > 10
     assert offenders(paths, "retail_platform", "dagster") == []
+
+
+def test_its_core_knows_no_aws() -> None:
+    """What decodes, answers and encodes, and what asks the store."""
+    at_the_edge = {"firehose", "kinesis", "http", "login", "telemetry", "live", "settings"}
+    core = [path for path in modules(LAMBDA) if path.stem not in at_the_edge]
+    assert len(core) > 6
+    assert offenders(core, "boto3", "botocore", "aws_lambda_powertools") == []
+    assert offenders(core, *(f"lambda_inference.{name}" for name in at_the_edge)) == []
 
 
 def test_only_settings_read_the_environment() -> None:
     readers = {
-        str(path.relative_to(PACKAGE))
-        for path in modules(PACKAGE)
+        str(path.relative_to(ROOT))
+        for path in (*modules(PACKAGE), *modules(LAMBDA))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     }
-    # The command line hands DAGSTER_HOME on to Dagster's own process, and the embedded server gets
-    # the environment that it runs in.
-    assert readers <= {"settings.py", "cli.py", "embedded/postgres.py"}
+    # The command line hands DAGSTER_HOME on to Dagster's own process.
+    assert readers == {
+        "retail_platform/settings.py",
+        "retail_platform/cli.py",
+        "lambda_inference/settings.py",
+    }
 
 
 def test_nothing_touches_the_network_at_import(tmp_path: Path) -> None:
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in modules(PACKAGE)
+        for path in (*modules(PACKAGE), *modules(LAMBDA))
         if path.name != "__init__.py"
     ]
     script = (

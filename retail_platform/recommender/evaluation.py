@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from lambda_inference.ranking import Ranking, best, blocks
 from retail_platform.errors import TrainingError
 from retail_platform.recommender import metrics
 from retail_platform.recommender.baselines import ItemNeighbours, OwnHistory, RecentPopularity
@@ -32,7 +33,6 @@ from retail_platform.recommender.history import History
 from retail_platform.recommender.interactions import rows_of
 from retail_platform.recommender.model import Recommender, train
 from retail_platform.recommender.purchases import Indices, Purchases, positions
-from retail_platform.recommender.ranking import Ranking, best, blocks
 from retail_platform.recommender.report import (
     ITEM_NEIGHBOURS,
     OWN_HISTORY,

@@ -7,7 +7,7 @@ wanted, (questions,), at least 1. Every mean is over questions.
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_platform.recommender.ranking import Ranking
+from lambda_inference.ranking import Ranking
 
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.int64]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from lambda_inference.ranking import best, blocks
 from retail_platform.errors import TrainingError
 from retail_platform.recommender.factorization import Factors, Vectors, ease, pure_svd
 from retail_platform.recommender.features import FeatureVectors, learn
@@ -25,7 +26,6 @@ from retail_platform.recommender.interactions import (
     rows_of,
 )
 from retail_platform.recommender.purchases import Indices, Purchases, positions
-from retail_platform.recommender.ranking import best, blocks
 from retail_platform.recommender.report import Method, Training
 from retail_platform.recommender.training_set import TrainingSet, last_day
 from retail_platform.recommender.weights import (

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lambda_inference.features import band
 from retail_platform.errors import TrainingError
 from retail_platform.recommender.purchases import Days, Indices, coded, column_of, positions
 
@@ -82,14 +83,6 @@ class TrainingSet:
         """The same rows by the columns of a larger catalogue, ascending."""
         known = positions(self.products, products)
         return replace(self, products=products, product=known[self.product])
-
-
-def band(limit: float) -> str:
-    """The credit limits that count as one feature: from 1, 2 or 5 times a power of ten up."""
-    if limit < 1:
-        return "0"
-    power = 10 ** int(np.floor(np.log10(limit)))
-    return str(max(step * power for step in (1, 2, 5) if step * power <= limit))
 
 
 def last_day(training: TrainingSet) -> date:

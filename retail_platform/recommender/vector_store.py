@@ -110,7 +110,7 @@ class Recommended:
         product_code: The product.
         product_name: Its name, where it has one.
         score: Comparable within one answer only.
-        strategy: `session`, `customer` or `popularity`.
+        strategy: `known+session`, `known`, `features`, `session` or `popularity`.
         version: The version that answered.
         kind: `browsed` or `bought` something that it goes with, `bought_before`, or `popular`.
         because_code: What it goes with.

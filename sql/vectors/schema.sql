@@ -65,10 +65,12 @@ AS $$
 $$;
 
 -- What someone is known by, as a vector to multiply with a column of products_<version>.
--- Strategy is session, customer or popularity; a session of no known product is none.
+-- Strategy is what it is known by: known+session, known (customer), features (of a session of someone
+-- unknown), session, or popularity; a session of no known product is none.
 CREATE FUNCTION recommender.query_vector(
   of_version bigint, of_customer bigint, of_session text[], of_features jsonb,
-  OUT strategy text, OUT target text, OUT query vector, OUT is_customer boolean, OUT bought text[]
+  OUT strategy text, OUT is_session boolean, OUT target text, OUT query vector,
+  OUT is_customer boolean, OUT bought text[]
 )
 LANGUAGE plpgsql STABLE SET search_path = recommender, public, pg_temp
 AS $$
@@ -85,7 +87,8 @@ BEGIN
     ) INTO query, past, bought USING of_customer;
   END IF;
   is_customer := query IS NOT NULL;
-  strategy := CASE WHEN is_customer THEN 'customer' ELSE 'popularity' END;
+  is_session := false;
+  strategy := CASE WHEN is_customer THEN 'known' ELSE 'popularity' END;
   target := 'target';
   IF cardinality(of_session) > 0 THEN
     DECLARE
@@ -103,7 +106,9 @@ BEGIN
             of_version
           ) INTO prior USING of_features;
         END IF;
-        strategy := 'session';
+        is_session := true;
+        strategy := CASE WHEN is_customer THEN 'known+session'
+          WHEN prior IS NOT NULL THEN 'features' ELSE 'session' END;
         target := 'session_target';
         query := browsed;
         IF past IS NOT NULL THEN query := query + past; END IF;
@@ -180,7 +185,7 @@ BEGIN
     )
   ) USING
     asker.query::halfvec, fetched, asker.strategy, chosen.version, excluded, of_line, wanted,
-    CASE asker.strategy WHEN 'session' THEN chosen.buy_again_in_session ELSE chosen.buy_again END,
+    CASE WHEN asker.is_session THEN chosen.buy_again_in_session ELSE chosen.buy_again END,
     of_customer;
 END
 $$;
@@ -232,14 +237,14 @@ BEGIN
     '  ORDER BY (e.product_code = r.product_code) DESC, e.says DESC LIMIT 1'
     ') e WHERE r.product_code = ANY ($4)',
     chosen.version,
-    CASE asker.strategy WHEN 'session' THEN 'session_context' ELSE 'context' END,
+    CASE WHEN asker.is_session THEN 'session_context' ELSE 'context' END,
     asker.target
   ) USING
     of_session,
     of_customer,
-    CASE asker.strategy WHEN 'session' THEN chosen.history_in_session ELSE 1 END,
+    CASE WHEN asker.is_session THEN chosen.history_in_session ELSE 1 END,
     recommended,
-    asker.strategy = 'session',
+    asker.is_session,
     asker.query::halfvec;
 END
 $$;
@@ -282,15 +287,83 @@ BEGIN
 END
 $$;
 
+-- For who answers from memory: the live version, and in the same statement what it knows of some
+-- customers. One row for each who is known, and one without a customer where none is.
+CREATE FUNCTION recommender.live_customers(numbers bigint[])
+RETURNS TABLE (
+  version bigint, customer_number bigint, vector halfvec, session_vector halfvec, bought text[],
+  weights real[]
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = recommender, public, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  chosen bigint := (SELECT l.version FROM live l);
+BEGIN
+  IF chosen IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY EXECUTE format(
+    'SELECT $2, c.customer_number, c.vector, c.session_vector, b.bought, b.weights'
+    ' FROM (VALUES (true)) always LEFT JOIN customers_%1$s c ON c.customer_number = ANY ($1)'
+    ' LEFT JOIN LATERAL (SELECT array_agg(p.product_code) AS bought, array_agg(p.weight) AS weights'
+    '   FROM purchases_%1$s p WHERE p.customer_number = c.customer_number) b ON true',
+    chosen
+  ) USING numbers, chosen;
+END
+$$;
+
+-- The same: a whole version but for its customers, as rows of three kinds. The row of the version has
+-- what purchases weigh in a session in scores; the row of a feature has its value in line.
+CREATE FUNCTION recommender.live_model(of_version bigint)
+RETURNS TABLE (
+  kind text, code text, line text, in_stock boolean, recent_buyers bigint,
+  context halfvec, target halfvec, session_context halfvec, session_target halfvec,
+  similar_codes text[], scores real[]
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = recommender, public, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  -- A version that was dropped has no tables to read.
+  IF NOT EXISTS (SELECT FROM versions v WHERE v.version = of_version) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT 'version', v.model_version, NULL::text, NULL::boolean, NULL::bigint,
+    NULL::halfvec, NULL::halfvec, NULL::halfvec, NULL::halfvec, NULL::text[],
+    ARRAY[v.history_in_session]
+  FROM versions v WHERE v.version = of_version;
+  RETURN QUERY EXECUTE format(
+    'SELECT ''product'', p.product_code, p.product_line,'
+    ' coalesce(p.quantity_in_stock, 1) > 0, p.recent_buyers::bigint,'
+    ' p.context::halfvec, p.target::halfvec, p.session_context::halfvec, p.session_target::halfvec,'
+    ' s.codes, s.scores'
+    ' FROM products_%1$s p LEFT JOIN ('
+    '  SELECT product_code, array_agg(similar_product_code ORDER BY rank) AS codes,'
+    '    array_agg(score ORDER BY rank) AS scores FROM similar_products_%1$s GROUP BY product_code'
+    ' ) s ON s.product_code = p.product_code',
+    of_version
+  );
+  RETURN QUERY EXECUTE format(
+    'SELECT ''feature'', f.feature, f.value, NULL::boolean, NULL::bigint,'
+    ' f.vector::halfvec, NULL::halfvec, NULL::halfvec, NULL::halfvec, NULL::text[], NULL::real[]'
+    ' FROM features_%1$s f',
+    of_version
+  );
+END
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA recommender FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
   recommender.live_version(),
   recommender.recommend(bigint, text[], jsonb, integer, boolean, text),
   recommender.reasons(bigint, text[], text[]),
   recommender.similar_products(text, integer),
-  recommender.known_products(text[])
+  recommender.known_products(text[]),
+  recommender.live_customers(bigint[]),
+  recommender.live_model(bigint)
 TO recommender_reader;
 
 -- What this file is, which a test keeps current: who publishes compares it with the database's.
-COMMENT ON SCHEMA recommender IS 'retail vectors 8a9d1343be71';
+COMMENT ON SCHEMA recommender IS 'retail vectors e55b62202164';
 RESET ROLE;

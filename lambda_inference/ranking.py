@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_platform.errors import TrainingError
-
 Ranking = NDArray[np.int64]
 
 _BLOCK_SCORES = 10_000_000
@@ -27,13 +25,11 @@ def best(scores: NDArray[np.floating], count: int) -> Ranking:
         count: How many. Places for which there is no column left hold -1.
 
     Raises:
-        TrainingError: A score is NaN or plus infinity.
+        ValueError: A score is NaN or plus infinity.
     """
     highest = scores.max(axis=1, initial=-np.inf)  # NaN where there is one in the row
     if np.isnan(highest).any() or np.isposinf(highest).any():
-        raise TrainingError(
-            "scores that are not finite rank nothing: correct what they are made of"
-        )
+        raise ValueError("scores that are not finite rank nothing: correct what they are made of")
     kept = min(count, scores.shape[1])
     # Two sorts, because only the first few places are worth sorting.
     chosen = np.sort(_largest(scores, kept), axis=1)
@@ -44,7 +40,7 @@ def best(scores: NDArray[np.floating], count: int) -> Ranking:
     return np.pad(ranking, ((0, 0), (0, count - kept)), constant_values=-1)
 
 
-_GROUP = 256
+_GROUP = 32
 """Columns that are looked at by their highest score first."""
 
 
@@ -52,15 +48,17 @@ def _largest(scores: NDArray[np.floating], kept: int) -> Ranking:
     """The columns of each row's highest scores, in any order, (rows, kept).
 
     The highest `kept` scores stand in the groups of the highest `kept` maxima: of many columns, most
-    are read once and never partitioned, which takes a fifth of the time.
+    are read once and never partitioned. A group is of columns far apart, so that the maxima of
+    neighbouring groups are found in one instruction.
     """
     rows, columns = scores.shape
-    whole = columns // _GROUP * _GROUP
-    if whole <= 4 * kept * _GROUP:
+    groups = columns // _GROUP
+    if groups <= 4 * kept:
         return np.argpartition(scores, columns - kept, axis=1)[:, columns - kept :]
-    maxima = scores[:, :whole].reshape(rows, -1, _GROUP).max(axis=2)
-    groups = _largest(maxima, kept)
-    candidates = (groups[:, :, None] * _GROUP + np.arange(_GROUP)).reshape(rows, -1)
+    whole = groups * _GROUP
+    maxima = scores[:, :whole].reshape(rows, _GROUP, groups).max(axis=1)
+    chosen = _largest(maxima, kept)
+    candidates = (chosen[:, :, None] + groups * np.arange(_GROUP)).reshape(rows, -1)
     rest = np.broadcast_to(np.arange(whole, columns), (rows, columns - whole))
     candidates = np.hstack([candidates, rest])
     inner = _largest(np.take_along_axis(scores, candidates, axis=1), kept)

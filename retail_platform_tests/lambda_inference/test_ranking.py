@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from retail_platform.errors import TrainingError
-from retail_platform.recommender.ranking import best
+from lambda_inference.ranking import best
 
 
 def test_the_highest_comes_first_and_ties_go_by_column() -> None:
@@ -21,7 +20,7 @@ def test_what_is_excluded_is_never_chosen_and_places_stay_empty() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
-    with pytest.raises(TrainingError, match="not finite"):
+    with pytest.raises(ValueError, match="not finite"):
         best(np.array([[1.0, bad]]), 1)
 
 
