@@ -1,0 +1,1 @@
+"""Live browse events around the Lambda: its bundle."""
