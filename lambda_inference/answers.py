@@ -3,7 +3,7 @@
 The contract for others is `schemas/recommendation_event.v1.json`, which a test holds against this.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -21,19 +21,27 @@ class Strategy(StrEnum):
     POPULARITY = "popularity"  # by nothing
 
 
+class ReasonKind(StrEnum):
+    """What speaks for a product."""
+
+    BROWSED = "browsed"  # he browsed what it goes with
+    BOUGHT = "bought"  # he bought what it goes with
+    POPULAR = "popular"  # many bought it lately
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why a product is recommended.
 
     Attributes:
-        kind: `browsed` or `bought` a product that it goes with, or `popular`.
-        product_code: That product.
+        kind: What speaks for it.
+        product_code: The product that it goes with.
     """
 
-    kind: str
+    kind: ReasonKind
     product_code: str | None = None
 
 
-POPULAR = Reason("popular")
+POPULAR = Reason(ReasonKind.POPULAR)
 
 
 class Recommended(msgspec.Struct, frozen=True):
@@ -126,7 +134,7 @@ def recommendation_event(
         city=event.city,
         country=event.country,
         credit_limit=event.credit_limit,
-        occurred_at=(event.occurred_at or generated_at).astimezone(UTC),
+        occurred_at=event.occurred_at or generated_at,
         browse_history=event.browse_history,
         recommended_items=found.recommended_items,
         similar_items=found.similar_items,

@@ -3,7 +3,7 @@
 The contract for others is `schemas/browse_event.v1.json`, which a test holds against this.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated
 
@@ -99,8 +99,12 @@ def decode(
         raise _later(event.schema_version)
     if event.event_id is None:
         event.event_id = sha256(line if origin is None else origin.encode()).hexdigest()[:32]
-    if event.occurred_at is None:
-        event.occurred_at = arrived_at
+    try:
+        event.occurred_at = (
+            arrived_at if event.occurred_at is None else event.occurred_at.astimezone(UTC)
+        )
+    except OverflowError:
+        raise Rejected("not a browse event: occurred_at is before or after all years") from None
     return event
 
 

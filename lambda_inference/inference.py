@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from lambda_inference.store import Unavailable, VectorReader
 log = logging.getLogger(__name__)
 
 KEPT_CUSTOMERS = 10_000
-"""Remembered for when the store is away: those who came last."""
+"""Remembered of a version, whose customers never change: those who came last."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class Inference:
         self._count = count
         self._clock = clock
         self._model: Model | None = None
-        self._customers: OrderedDict[int, Customer] = OrderedDict()
+        # None for a number of which the version knows nothing.
+        self._customers: OrderedDict[int, Customer | None] = OrderedDict()
 
     def answer(self, events: Sequence[BrowseEvent]) -> list[RecommendationEvent]:
         """The events with their recommendations, in their order; never fails for the store."""
@@ -136,27 +137,34 @@ class Inference:
     def state(self, numbers: Sequence[int]) -> State:
         """The live version and the customers of some numbers, as far as they can be had."""
         wanted = set(numbers)
+        degraded = False
         try:
-            live = self._store.live(sorted(wanted))
-            if self._model is None or self._model.version != live.version:
-                model = self._store.model(live.version)
-                log.info("serving version %d, model %s", model.version, model.model_version)
-                self._model = model
-                self._customers.clear()
-            known = live.customers(self._model)
+            self._read(wanted)
         except Unavailable as error:
             log.warning("%s; answering from memory", error)
-            kept = {number: self._customers[number] for number in wanted & self._customers.keys()}
-            return State(self._model, kept, degraded=True)
-        self._remember(known)
-        return State(self._model, known, degraded=False)
-
-    def _remember(self, known: dict[int, Customer]) -> None:
-        for number, customer in known.items():
-            self._customers[number] = customer
+            degraded = True
+        known = {}
+        for number in wanted & self._customers.keys():
             self._customers.move_to_end(number)
+            if (customer := self._customers[number]) is not None:
+                known[number] = customer
         while len(self._customers) > KEPT_CUSTOMERS:
             self._customers.popitem(last=False)
+        return State(self._model, known, degraded)
+
+    def _read(self, wanted: Set[int]) -> None:
+        """Asks for the live version, and for the customers of it that are not remembered."""
+        new: Set[int] = wanted - self._customers.keys()
+        remembered = wanted & self._customers.keys()
+        version = None if self._model is None else self._model.version
+        live = self._store.live(sorted(new), sorted(remembered), version)
+        if self._model is None or live.version != version:
+            self._model = self._store.model(live.version)
+            log.info("serving version %d, model %s", live.version, self._model.model_version)
+            self._customers.clear()
+            new = wanted
+        known = live.customers(self._model)
+        self._customers.update({number: known.get(number) for number in new})
 
 
 def _required(model: Model | None) -> Model:

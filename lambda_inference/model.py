@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lambda_inference.answers import (
     POPULAR,
     Reason,
+    ReasonKind,
     Recommended,
     Similar,
     SimilarItems,
@@ -53,9 +54,9 @@ class Products:
         line_names: Names of product lines; an empty one for products that have none.
         in_stock: Whether there are any, (p,).
         recent_buyers: How many customers bought each lately, (p,).
-        contexts: Of products that a customer bought, (p, width), half precision.
+        contexts: Of products that a customer bought, (p, width).
         targets: For customers, (p, width).
-        session_contexts: Of products that someone browsed, (p, width), half precision.
+        session_contexts: Of products that someone browsed, (p, width).
         session_targets: For sessions, (p, width).
         similar: Positions of the products that go with each, the best first, -1 for none, (p, n).
         similar_scores: Of these, (p, n).
@@ -66,9 +67,9 @@ class Products:
     line_names: Sequence[str]
     in_stock: NDArray[np.bool_]
     recent_buyers: Indices
-    contexts: NDArray[np.float16]
+    contexts: Vectors
     targets: Vectors
-    session_contexts: NDArray[np.float16]
+    session_contexts: Vectors
     session_targets: Vectors
     similar: NDArray[np.int32]
     similar_scores: Vectors
@@ -249,7 +250,7 @@ class Model:
             if customer is None:
                 return _Asked(Strategy.POPULARITY, browsed, np.zeros(0, np.float32), None)
             return _Asked(Strategy.KNOWN, browsed, customer.vector, customer)
-        query = self.products.session_contexts[browsed].astype(np.float32).sum(axis=0)
+        query = self.products.session_contexts[browsed].sum(axis=0)
         if customer is not None:
             query += customer.session_vector
             return _Asked(Strategy.KNOWN_SESSION, browsed, query, customer)
@@ -264,7 +265,7 @@ class Model:
         self,
         asked: Sequence[_Asked],
         targets: Vectors,
-        contexts: NDArray[np.float16],
+        contexts: Vectors,
         bought_weight: float,
         count: int,
     ) -> list[list[Recommended]]:
@@ -338,7 +339,7 @@ class Model:
         queries: Vectors,
         ranking: Indices,
         targets: Vectors,
-        contexts: NDArray[np.float16],
+        contexts: Vectors,
         bought_weight: float,
     ) -> list[list[Reason]]:
         """For each place of a ranking what the visitor browsed or bought that speaks most for it.
@@ -350,32 +351,36 @@ class Model:
         by_taste = np.einsum("rd,rkd->rk", queries[:, :taste], chosen[:, :, :taste])
         by_popularity = queries[:, taste, None] * chosen[:, :, taste]
         is_taste = by_taste >= by_popularity
-        known: dict[tuple[str, int], Reason] = {}
+        places = np.arange(ranking.shape[1])
+        shown = chosen[:, :, :taste]
+        known: dict[int, Reason] = {}
         reasons = []
         for row, one in enumerate(asked):
-            session = one.browsed if one.strategy != Strategy.KNOWN else one.browsed[:0]
-            evidence, weights = session, None
+            browsed = one.browsed if one.strategy != Strategy.KNOWN else one.browsed[:0]
+            count = len(browsed)
+            says = contexts[browsed, :taste] @ shown[row].T
+            evidence = browsed
             if one.customer is not None:
-                evidence = np.concatenate([session, one.customer.bought])
-                weights = np.ones(len(evidence), dtype=np.float32)
-                weights[len(session) :] = one.customer.weights * bought_weight
-            says = contexts[evidence, :taste].astype(np.float32) @ chosen[row, :, :taste].T
-            if weights is not None:
-                says *= weights[:, None]
+                evidence = np.concatenate([browsed, one.customer.bought])
+                past = contexts[one.customer.bought, :taste] @ shown[row].T
+                past *= one.customer.weights[:, None] * bought_weight
+                says = np.concatenate([says, past])
             if not len(evidence):
                 reasons.append([POPULAR] * ranking.shape[1])
                 continue
             most = says.argmax(axis=0)
-            speaks = is_taste[row] & (says.max(axis=0) > 0)
+            speaks = is_taste[row] & (says[most, places] > 0)
             answer = []
-            for place, tells in zip(most.tolist(), speaks.tolist(), strict=True):
+            for place, product, tells in zip(
+                most.tolist(), evidence[most].tolist(), speaks.tolist(), strict=True
+            ):
                 if not tells:
                     answer.append(POPULAR)
                     continue
-                kind = "browsed" if place < len(session) else "bought"
-                key = (kind, int(evidence[place]))
+                key = product if place < count else ~product
                 if (reason := known.get(key)) is None:
-                    reason = known[key] = Reason(kind, self.products.codes[key[1]])
+                    kind = ReasonKind.BROWSED if place < count else ReasonKind.BOUGHT
+                    reason = known[key] = Reason(kind, self.products.codes[product])
                 answer.append(reason)
             reasons.append(answer)
         return reasons

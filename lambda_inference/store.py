@@ -70,13 +70,23 @@ class VectorReader:
         self._connection: _Connection | None = None
         self._rests_until = 0.0
 
-    def live(self, customers: Sequence[int]) -> "Live":
+    def live(
+        self,
+        customers: Sequence[int],
+        remembered: Sequence[int] = (),
+        version: int | None = None,
+    ) -> "Live":
         """The live version, and what it knows of some customers; one statement.
+
+        Args:
+            customers: Who is asked for.
+            remembered: Who is asked for as well where the live version is another than `version`.
+            version: That of those who are remembered.
 
         Raises:
             Unavailable: The store does not answer, or nothing was published.
         """
-        return self._asked(lambda: self._live(customers), STATEMENT_SECONDS)
+        return self._asked(lambda: self._live(customers, remembered, version), STATEMENT_SECONDS)
 
     def model(self, version: int) -> Model:
         """A version; one statement.
@@ -126,12 +136,14 @@ class VectorReader:
         self._connection.deadline = time.monotonic() + seconds
         return ask()
 
-    def _live(self, customers: Sequence[int]) -> "Live":
+    def _live(
+        self, customers: Sequence[int], remembered: Sequence[int], version: int | None
+    ) -> "Live":
         assert self._connection is not None  # noqa: S101  (made by _once)
         rows = self._connection.execute(
             "SELECT version, customer_number, vector, session_vector, bought, weights"
-            " FROM recommender.live_customers(%b::bigint[])",
-            [list(customers)],
+            " FROM recommender.live_customers(%s::bigint[], %s::bigint[], %s)",
+            [_array(customers), _array(remembered), version],
             binary=True,
         ).fetchall()
         if not rows:
@@ -139,7 +151,7 @@ class VectorReader:
         return Live(
             rows[0][0],
             {
-                number: _Row(_halves(vector), _halves(session), bought, weights)
+                number: _Row(_halves(vector), _halves(session), bought or [], weights or [])
                 for _, number, vector, session, bought, weights in rows
                 if number is not None
             },
@@ -224,15 +236,20 @@ def _model_of(version: int, rows: Iterable[Sequence[Any]], rules: Rules) -> Mode
             in_stock=np.array([row[3] for row in products], dtype=np.bool_),
             recent_buyers=np.array([row[4] for row in products], dtype=np.int64),
             contexts=_matrix([row[5] for row in products]),
-            targets=_matrix([row[6] for row in products]).astype(np.float32),
+            targets=_matrix([row[6] for row in products]),
             session_contexts=_matrix([row[7] for row in products]),
-            session_targets=_matrix([row[8] for row in products]).astype(np.float32),
+            session_targets=_matrix([row[8] for row in products]),
             similar=_padded(similar, most, -1, np.int32),
             similar_scores=_padded([row[10] or [] for row in products], most, 0, np.float32),
         ),
         {(row[1], row[2]): _halves(row[5]) for row in by_kind["feature"]},
         rules,
     )
+
+
+def _array(numbers: Sequence[int]) -> str:
+    """As PostgreSQL writes an array, which psycopg would look up types for."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _padded(rows: Sequence[Sequence[Any]], width: int, empty: int, type_: Any) -> Any:
@@ -246,10 +263,10 @@ _HEADER = 4
 """Bytes before the numbers of a halfvec: how many they are, and nothing."""
 
 
-def _matrix(vectors: Sequence[bytes]) -> NDArray[np.float16]:
+def _matrix(vectors: Sequence[bytes]) -> NDArray[np.float32]:
     """Vectors of one width as PostgreSQL sends them, in the order of bytes of networks."""
     joined = np.frombuffer(b"".join(vectors), dtype=">f2").reshape(len(vectors), -1)
-    return joined[:, _HEADER // 2 :].astype(np.float16)
+    return joined[:, _HEADER // 2 :].astype(np.float32)
 
 
 def _halves(vector: bytes) -> NDArray[np.float32]:

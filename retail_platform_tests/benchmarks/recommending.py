@@ -163,7 +163,7 @@ class Served:
 
 def serve() -> Served:
     """Publishes a large catalogue and asks it."""
-    edition = _large_edition()
+    edition = large_edition()
     with postgres_home() as home, embedded_postgres(home) as server:
         store = VectorStore(Address.parse(server.ensure_database("bench")))
         bare = _bare_publication(server.ensure_database("bare"), edition)
@@ -186,7 +186,7 @@ def serve() -> Served:
     )
 
 
-def _large_edition() -> Edition:
+def large_edition() -> Edition:
     """A trained one: made-up vectors are harder, or easier, to search than any model's."""
     from retail_platform.recommender.edition import edition_of
     from retail_platform.recommender.model import train

@@ -80,6 +80,11 @@ REJECTED: dict[str, tuple[Any, str]] = {
     "a customer by name": (browse(customer_number="103"), r"\$.customer_number"),
     "a customer beyond bigint": (browse(customer_number=2**63), r"\$.customer_number"),
     "no zone": (browse(occurred_at="2026-01-01T00:00:00"), r"\$.occurred_at"),
+    "before all years": (
+        browse(occurred_at="0001-01-01T00:00:00+14:00"),
+        "before or after all years",
+    ),
+    "half a letter": (b'{"session_id": "\\ud800", "browse_history": []}', "surrogate"),
     "no time": (browse(occurred_at="yesterday"), r"\$.occurred_at"),
     "less than none": (
         browse(browse_history=[{"product_code": "a", "quantity": -1}]),

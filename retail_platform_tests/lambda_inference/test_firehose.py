@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from lambda_inference.answers import (
     Reason,
+    ReasonKind,
     RecommendationEvent,
     Recommendations,
     Recommended,
@@ -42,7 +43,8 @@ def lists_of(length: int) -> Answer:
     """Answers every event with lists of some length."""
     found = Recommendations(
         recommended_items=[
-            Recommended(f"product {n}", 1.5, Reason("browsed", "another")) for n in range(length)
+            Recommended(f"product {n}", 1.5, Reason(ReasonKind.BROWSED, "another"))
+            for n in range(length)
         ],
         similar_items=SimilarItems("A01", [Similar(f"product {n}", 0.5) for n in range(length)]),
         strategy=Strategy.SESSION,

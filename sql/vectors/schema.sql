@@ -288,8 +288,11 @@ END
 $$;
 
 -- For who answers from memory: the live version, and in the same statement what it knows of some
--- customers. One row for each who is known, and one without a customer where none is.
-CREATE FUNCTION recommender.live_customers(numbers bigint[])
+-- customers: new ones, and where the version is another than the asker has, those of it that he
+-- remembers. One row for each who is known, and one without a customer where none is.
+CREATE FUNCTION recommender.live_customers(
+  numbers bigint[], remembered bigint[] DEFAULT '{}', of_version bigint DEFAULT NULL
+)
 RETURNS TABLE (
   version bigint, customer_number bigint, vector halfvec, session_vector halfvec, bought text[],
   weights real[]
@@ -309,7 +312,7 @@ BEGIN
     ' LEFT JOIN LATERAL (SELECT array_agg(p.product_code) AS bought, array_agg(p.weight) AS weights'
     '   FROM purchases_%1$s p WHERE p.customer_number = c.customer_number) b ON true',
     chosen
-  ) USING numbers, chosen;
+  ) USING CASE WHEN chosen = of_version THEN numbers ELSE numbers || remembered END, chosen;
 END
 $$;
 
@@ -360,10 +363,10 @@ GRANT EXECUTE ON FUNCTION
   recommender.reasons(bigint, text[], text[]),
   recommender.similar_products(text, integer),
   recommender.known_products(text[]),
-  recommender.live_customers(bigint[]),
+  recommender.live_customers(bigint[], bigint[], bigint),
   recommender.live_model(bigint)
 TO recommender_reader;
 
 -- What this file is, which a test keeps current: who publishes compares it with the database's.
-COMMENT ON SCHEMA recommender IS 'retail vectors e55b62202164';
+COMMENT ON SCHEMA recommender IS 'retail vectors 241796db2313';
 RESET ROLE;
