@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from retail_platform.assets.events import delivered_assets, delivery_specs
 from retail_platform.assets.layers import BuilderOf, layer_assets, source_specs
 from retail_platform.assets.vectors import vector_store_asset
 from retail_platform.automation.schedules import nightly
+from retail_platform.automation.sensors import arrivals_sensor
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import LAYERS
 from retail_platform.platform import Platform, spark_config
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
 
 BUILD_JOB = "build"
+EVENTS_JOB = "events"
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -32,15 +35,28 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         layer_assets(platform.builder, layer, months, platform.source, _building(platform))
         for layer in LAYERS
     ]
+    delivered = delivered_assets(platform.ingestion)
     served = [vector_store_asset(platform.lake, platform.vector_store)] * settings.serves_vectors
     job = dg.define_asset_job(
         BUILD_JOB,
-        selection=dg.AssetSelection.assets(*layers, *served),
+        selection=dg.AssetSelection.assets(*layers, delivered, *served),
         description="Builds every table from the source up, and publishes what recommends.",
     )
+    arriving = dg.define_asset_job(
+        EVENTS_JOB,
+        selection=dg.AssetSelection.assets(delivered),
+        description="Takes what has arrived into the lake.",
+    )
     return dg.Definitions(
-        assets=[*source_specs(platform.contracts), *layers, *served],
-        jobs=[job],
+        assets=[
+            *source_specs(platform.contracts),
+            *delivery_specs(platform.ingestion),
+            *layers,
+            delivered,
+            *served,
+        ],
+        jobs=[job, arriving],
+        sensors=[arrivals_sensor(arriving, platform.ingestion)],
         schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
         # Steps share one process: starting another costs ten times what a step's own work does.
         executor=dg.in_process_executor,

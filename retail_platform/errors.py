@@ -35,3 +35,7 @@ class TrainingError(RetailError):
 
 class VectorStoreError(RetailError):
     """The vector store cannot be reached, or cannot take or give what it is asked for."""
+
+
+class StreamError(RetailError):
+    """Live events could not be sent."""

@@ -1,6 +1,6 @@
 """The platform's parts put together from settings, for the command line and for Dagster alike."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,9 +24,16 @@ from retail_platform.sources.secret import address_of
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lambda_inference.answers import RecommendationEvent
+    from lambda_inference.events import BrowseEvent
     from retail_platform.engines.spark import SparkEngine
     from retail_platform.recommender.history import History
     from retail_platform.recommender.vector_store import VectorStore
+    from retail_platform.streaming.ingestion import Ingestion
+    from retail_platform.streaming.sending import Sink
+
+DELIVERED = "delivered"
+"""The folder, or the prefix of the lake's bucket, where Firehose lays what it delivers."""
 
 SOURCE_DATABASE = "classicmodels"
 """The embedded PostgreSQL's database that stands in for a retailer's."""
@@ -108,6 +115,64 @@ class Platform:
             workgroup, prefix = self.settings.athena_workgroup, self.settings.database_prefix
             return AthenaSql(workgroup, prefix, snapshots)
         return LocalSql(snapshots, self.settings.memory_limit)
+
+    @cached_property
+    def ingestion(self) -> "Ingestion":
+        """What takes delivered events into the lake."""
+        from retail_platform.streaming.arrivals import BucketArrivals, FolderArrivals
+        from retail_platform.streaming.ingestion import Ingestion
+
+        settings = self.settings
+        arrivals = (
+            BucketArrivals(settings.lake_bucket, DELIVERED)
+            if settings.on_aws
+            else FolderArrivals(settings.home / DELIVERED)
+        )
+        # New rows are audited where they are made, which is here on AWS too.
+        auditor = DuckDBEngine(settings.memory_limit, settings.home / "spill")
+        return Ingestion(self.lake, auditor, arrivals)
+
+    @contextmanager
+    def event_sink(
+        self, note: "Callable[[RecommendationEvent], object]" = lambda _: None
+    ) -> Iterator["Sink"]:
+        """Where browse events go: to Kinesis, or here through the Lambda's own handler.
+
+        Args:
+            note: Told of every answer that is given here.
+
+        Raises:
+            ConfigurationError: There is no stream.
+        """
+        if self.settings.on_aws:
+            from retail_platform.streaming.sending import KinesisSink
+
+            if not self.settings.event_stream:
+                raise ConfigurationError(
+                    "there is no stream of browse events: set RETAIL_EVENT_STREAM to one of Kinesis"
+                )
+            yield KinesisSink(self.settings.event_stream)
+            return
+        from lambda_inference import firehose
+        from lambda_inference.inference import Inference
+        from lambda_inference.store import VectorReader
+        from retail_platform.streaming.delivery import LocalDelivery
+
+        with self.vector_store() as store:
+            reader = VectorReader(lambda: store.address.url)
+            inference = Inference(reader)
+
+            def answer(events: "Sequence[BrowseEvent]") -> "list[RecommendationEvent]":
+                answers = inference.answer(events)
+                for one in answers:
+                    note(one)
+                return answers
+
+            folder = self.settings.home / DELIVERED
+            try:
+                yield LocalDelivery(folder, lambda request: firehose.transform(request, answer))
+            finally:
+                reader.close()
 
     @property
     def history(self) -> "History":

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
         glue_job: AWS: the name of the Glue job.
         database_prefix: AWS: what the names of the Glue databases begin with, a layer each.
         athena_workgroup: AWS: the Athena workgroup, which says where results go.
+        event_stream: AWS: the Kinesis stream of browse events, for `retail events` and `retail
+            replay`, which nothing else needs.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)
@@ -70,6 +72,7 @@ class Settings(BaseSettings):
     glue_job: str = ""
     database_prefix: str = "retail_"
     athena_workgroup: str = ""
+    event_stream: str = ""
 
     @model_validator(mode="before")
     @classmethod

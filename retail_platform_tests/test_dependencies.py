@@ -10,7 +10,16 @@ from retail_platform.glue.bundle import imports, reached
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "retail_platform"
 LAMBDA = ROOT / "lambda_inference"
-WITHOUT_DAGSTER = ("contracts", "engines", "lake", "sources", "serving", "embedded", "recommender")
+WITHOUT_DAGSTER = (
+    "contracts",
+    "engines",
+    "lake",
+    "sources",
+    "serving",
+    "embedded",
+    "recommender",
+    "streaming",
+)
 
 
 def modules(folder: Path) -> list[Path]:

@@ -18,10 +18,17 @@ from retail_platform.contracts.model import Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.extraction import OpenSource
+from retail_platform.lake.lake import Lake
 from retail_platform.recommender.report import PLATFORM, Report
 
 BuilderOf = Callable[[dg.AssetExecutionContext], Builder]
 """Gives what builds in a step."""
+
+DELIVERED = "delivered"
+"""The group of what Firehose lays down, which Dagster shows but does not make."""
+
+ANY_DELIVERY = "any"
+"""What a table is `delivered` from that tells of all deliveries."""
 
 SOURCE = "source"
 """The group of the OLTP tables, which Dagster shows but does not make."""
@@ -41,6 +48,11 @@ def asset_key(table: Table) -> dg.AssetKey:
 def source_key(name: str) -> dg.AssetKey:
     """`source/name`, the key of a table of the OLTP database."""
     return dg.AssetKey([SOURCE, name.lower()])
+
+
+def delivered_key(folder: str) -> dg.AssetKey:
+    """`delivered/folder`, the key of what Firehose lays down."""
+    return dg.AssetKey([DELIVERED, folder.replace("-", "_")])
 
 
 def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
@@ -82,13 +94,15 @@ def layer_assets(
         building: Gives what builds them in a step.
     """
     contracts = builder.contracts
-    tables = contracts.layer(layer)
-    lineage = {table.name: _lineage(contracts, table) for table in tables}
+    tables = tuple(table for table in contracts.layer(layer) if not table.delivered)
+    lineage = {table.name: lineage_of(contracts, table) for table in tables}
 
     @dg.multi_asset(
         name=f"{layer}_layer",
-        specs=[_spec(builder, table, lineage[table.name], partitions) for table in tables],
-        check_specs=[spec for table in tables for spec in _check_specs(table)],
+        specs=[
+            table_spec(builder.lake, table, lineage[table.name], partitions) for table in tables
+        ],
+        check_specs=[spec for table in tables for spec in check_specs(table)],
         can_subset=True,
         # A backfill of sixty months is one run, because an engine takes them in one go.
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -108,7 +122,7 @@ def layer_assets(
             else:
                 built = building(context).build_models(selected, months)
         except AuditFailed as failed:
-            yield from _unpublished_checks(contracts, failed.checks, checks)
+            yield from unpublished_checks(contracts, failed.checks, checks)
             # Here and below without the cause: it repeats the message, and its traceback helps no
             # one to mend a wrong row or a wrong password.
             raise failure(failed) from None
@@ -136,7 +150,7 @@ def _audited(
     checked = {key.asset_key for key in selected}
     results = builder.audit([table for table in tables if asset_key(table) in checked])
     for result in results:
-        yield from _check_results(builder.contracts, result.checks, selected)
+        yield from check_results(builder.contracts, result.checks, selected)
 
 
 def failure(error: RetailError) -> dg.Failure:
@@ -171,14 +185,24 @@ def _has_months(context: dg.AssetExecutionContext) -> bool:
     return context.has_partition_key or "dagster/asset_partition_range_start" in context.run.tags
 
 
-def _spec(
-    builder: Builder,
+def table_spec(
+    lake: Lake,
     table: Table,
     lineage: dg.TableColumnLineage,
-    partitions: dg.PartitionsDefinition[str],
+    partitions: dg.PartitionsDefinition[str] | None = None,
 ) -> dg.AssetSpec:
-    contracts = builder.contracts
-    if table.layer == "raw":
+    """A table as an asset.
+
+    Args:
+        lake: Where it is.
+        table: Its contract.
+        lineage: Of its columns.
+        partitions: The months, for a monthly one.
+    """
+    contracts = lake.contracts
+    if table.delivered:
+        deps = [delivered_key(table.delivered)] if table.delivered != ANY_DELIVERY else []
+    elif table.layer == "raw":
         deps = [source_key(name) for name in _source_tables(contracts, table)]
     else:
         # What its checks read counts too: a backfill runs monthly and other tables apart, and a
@@ -191,8 +215,11 @@ def _spec(
         description=_description(table),
         group_name=table.layer,
         skippable=True,
-        kinds={"scipy" if table.trained_from else "sql", "iceberg"},
-        tags={"layer": table.layer, "grain": "month" if table.partition else "whole"},
+        kinds={_maker(table), "iceberg"},
+        tags={
+            "layer": table.layer,
+            "grain": "month" if table.partition else "day" if table.by_day else "whole",
+        },
         partitions_def=partitions if table.partition else None,
         code_version=sha256(repr(table).encode()).hexdigest()[:12],
         freshness_policy=dg.FreshnessPolicy.time_window(
@@ -200,12 +227,17 @@ def _spec(
         ),
         metadata={
             "dagster/table_name": f"{table.layer}.{table.name}",
-            "dagster/uri": builder.lake.location(table),
+            "dagster/uri": lake.location(table),
             "dagster/column_schema": _column_schema(table, lineage),
             "dagster/column_lineage": lineage,
             "dagster/code_references": _code_references(table),
         },
     )
+
+
+def _maker(table: Table) -> str:
+    """What gives its rows, as Dagster's icons know it."""
+    return "scipy" if table.trained_from else "python" if table.delivered else "sql"
 
 
 def _source_tables(contracts: Contracts, table: Table) -> tuple[str, ...]:
@@ -257,7 +289,9 @@ def _code(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _lineage(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
+def lineage_of(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
+    """Where a table's columns come from, as Dagster takes it."""
+
     def key(name: str) -> dg.AssetKey:
         return source_key(name) if table.layer == "raw" else asset_key(contracts.table(name))
 
@@ -289,7 +323,8 @@ def _code_references(table: Table) -> dg.CodeReferencesMetadataValue:
         )
 
 
-def _check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
+def check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
+    """The checks of a table's contract."""
     for check in checks_of(table):
         yield dg.AssetCheckSpec(
             check.name,
@@ -300,14 +335,15 @@ def _check_specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
         )
 
 
-def _check_results(
+def check_results(
     contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
 ) -> Iterator[dg.AssetCheckResult]:
+    """Outcomes as Dagster takes them, of the checks that are selected."""
     for outcome in _outcomes(contracts, results, selected):
         yield dg.AssetCheckResult(**outcome)
 
 
-def _unpublished_checks(
+def unpublished_checks(
     contracts: Contracts, results: Sequence[CheckResult], selected: "set[dg.AssetCheckKey]"
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The outcomes of checks of rows that were not published.
@@ -409,5 +445,5 @@ def _materialization(
         asset_key=asset_key(table),
         metadata=metadata,
         data_version=dg.DataVersion(str(version.snapshot_id)),
-        check_results=list(_check_results(builder.contracts, result.checks, checks)),
+        check_results=list(check_results(builder.contracts, result.checks, checks)),
     )

@@ -25,7 +25,7 @@ from retail_platform.contracts.sql import referenced_tables, row_condition
 from retail_platform.errors import ConfigurationError
 from retail_platform.recommender.report import METRICS, REFERENCES, Protocol
 
-LAYERS = ("raw", "star", "ml")
+LAYERS = ("raw", "star", "ml", "events")
 """In the order in which they are built."""
 
 _DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),\s*\d{1,2}\)")
@@ -106,6 +106,8 @@ class Contracts:
         }
 
     def _resolve(self, table: Table) -> Iterator[str]:
+        if table.delivered:
+            return
         for name in table.trained_from or referenced_tables(table.sql):
             try:
                 yield self.table(name).name
@@ -171,7 +173,7 @@ def _place(table: Table) -> str:
 def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
     where = f"sql/{layer}/schema.yml, table {name}"
     written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path")
-    has_sql = name != QUARANTINE and not written.get("trained_from")
+    has_sql = not (name == QUARANTINE or written.get("trained_from") or written.get("delivered"))
     sql_path = f"{layer}/{name}.sql" if has_sql else ""
     try:
         sql = (root / sql_path).read_text(encoding="utf-8") if has_sql else ""
@@ -288,12 +290,20 @@ def _check_references(contracts: Contracts, table: Table) -> None:
     if table.gates and not table.trained_from:
         raise ConfigurationError(f"{where}: gates are for tables with trained_from")
     columns_exist(table, table.primary_key, "primary_key")
+    if bool(table.delivered) != bool(table.by_day):
+        raise ConfigurationError(
+            f"{where}: what is delivered is stored by day: give it both, delivered and by_day"
+        )
+    stored_by = [table.by_day] if table.by_day else []
     if table.partition:
         columns_exist(table, (table.partition.column, table.partition.date), "partition")
-        month = table.column(table.partition.column)
-        if month.nullable or month.type != "date":
+        stored_by.append(table.partition.column)
+    columns_exist(table, tuple(stored_by), "by_day")
+    for name in stored_by:
+        column = table.column(name)
+        if column.nullable or column.type != "date":
             raise ConfigurationError(
-                f"{where}: {month.name} tells where a row is stored: give it "
+                f"{where}: {name} tells where a row is stored: give it "
                 "type: date and nullable: false"
             )
     if table.min_rows and table.partition and table.layer != "raw":

@@ -134,6 +134,9 @@ class Table:
         trained_from: Set for a table that has no SQL because it is trained: what it is trained
             from, the training set first.
         sql_path: Where `sql` was read from, relative to the folder `sql/`.
+        delivered: Set for a table that has no SQL because its rows are what was delivered: the
+            folder of deliveries that they come from.
+        by_day: Of a delivered table: the date column by whose days it is stored.
         partition: Set for a table that is stored and built by month.
         foreign_keys: References to other tables.
         rules: Business rules.
@@ -156,6 +159,8 @@ class Table:
     sql: str = ""
     sql_path: str = ""
     trained_from: tuple[str, ...] = ()
+    delivered: str = ""
+    by_day: str = ""
     partition: MonthPartition | None = None
     foreign_keys: tuple[ForeignKey, ...] = ()
     rules: tuple[Rule, ...] = ()

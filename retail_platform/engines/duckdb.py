@@ -80,6 +80,8 @@ class DuckDBEngine:
             }
         )
         try:
+            # The day of an instant is that of UTC, wherever the laptop is.
+            connection.execute("SET TimeZone = 'UTC'")
             yield _DuckDB(connection)
         except duckdb.Error as error:
             raise EngineError(f"DuckDB: {error}") from error

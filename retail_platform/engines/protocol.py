@@ -29,7 +29,8 @@ class DataFile:
 
     Attributes:
         uri: Where it is.
-        month: The first day of the month of all its rows; None in a table that is not monthly.
+        month: The first day of the month of all its rows, or in a table of deliveries their day;
+            None in a table that is stored as a whole.
     """
 
     uri: str

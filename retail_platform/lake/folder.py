@@ -115,6 +115,16 @@ class FolderStorage:
         """As the disk has it: a home has many spellings, and a link is one of them."""
         return _uri_of(_path_of(uri).resolve())
 
+    def put(self, path: Path, uri: str) -> None:
+        """Moves a file; the folder of what is made and the lake may be on two disks."""
+        target = _path_of(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, target)
+
+    def fetch(self, uri: str, path: Path) -> None:
+        """Copies a file."""
+        shutil.copyfile(_path_of(uri), path)
+
     def delete(self, uris: Sequence[str]) -> None:
         """Deletes files, and the folders that become empty."""
         top = self.folder.resolve()

@@ -4,7 +4,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +27,7 @@ from retail_platform.contracts.loader import LAYERS, Contracts
 from retail_platform.contracts.model import Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.engines.as_json import dump, load_if_known
+from retail_platform.engines.parquet import arrow_type
 from retail_platform.engines.protocol import DataFile, Measures
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake.iceberg import (
@@ -45,6 +46,7 @@ _SOURCE_TOTALS = "retail.source-totals"
 _SOURCE_MOVED = "retail.source-moved"
 _INPUTS = "retail.inputs"
 _REPORT = "retail.training"
+_BATCH = "retail.batch"
 _COMMIT_ATTEMPTS = 12
 
 _T = TypeVar("_T")
@@ -66,6 +68,7 @@ class Version:
         source_moved: Whether the source kept changing while it was read.
         inputs: The snapshot id of every table that it was built from.
         report: What is known of the training of a trained table.
+        batch: Which deliveries its newest rows came from.
         current: Whether readers see it.
     """
 
@@ -80,6 +83,7 @@ class Version:
     source_moved: bool
     inputs: dict[str, int]
     report: Report | None = None
+    batch: str = ""
     current: bool = True
 
 
@@ -97,6 +101,9 @@ class Publication:
         source_totals: `raw` only: the source's own measures.
         source_moved: Whether the source kept changing while it was read.
         report: What is known of the training of a trained table.
+        batch: Which deliveries the rows came from.
+        merged: Of a delivered table: the files that are in `files` too, and are replaced; all others
+            stay.
     """
 
     table: Table
@@ -108,6 +115,8 @@ class Publication:
     source_totals: Measures | None = None
     source_moved: bool = False
     report: Report | None = None
+    batch: str = ""
+    merged: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -219,8 +228,10 @@ class Lake:
             ]
         return tuple(sorted(file for file in files if _is_within(file.month, months)))
 
-    def rows(self, name: str, snapshot_id: int | None = None) -> pa.Table:
-        """All rows of a table, as of a snapshot; they have to fit into memory.
+    def rows(
+        self, name: str, snapshot_id: int | None = None, columns: Sequence[str] = ("*",)
+    ) -> pa.Table:
+        """All rows of a table, as of a snapshot, or some of their columns; they have to fit into memory.
 
         Raises:
             LakeError: It was never built.
@@ -230,7 +241,32 @@ class Lake:
         if iceberg is None:
             raise LakeError(f"{name} was never built: run `retail build {name}` first")
         with self.storage.reading(name):
-            return iceberg.scan(snapshot_id=snapshot_id).to_arrow()
+            return iceberg.scan(snapshot_id=snapshot_id, selected_fields=tuple(columns)).to_arrow()
+
+    def sizes(self, name: str, days: Set[date]) -> list[tuple[DataFile, int]]:
+        """The data files of some days of a delivered table, each with its bytes."""
+        table = self.contracts.table(name)
+        iceberg = self._load(table)
+        snapshot = iceberg.current_snapshot() if iceberg else None
+        if iceberg is None or snapshot is None:
+            return []
+        with self.storage.reading(name):
+            return [
+                (DataFile(file.file_path, day), file.file_size_in_bytes)
+                for file in live_files(iceberg, snapshot)
+                if (day := _month_of(iceberg, file)) in days
+            ]
+
+    def of_days(self, name: str, columns: Sequence[str], since: date, to: date) -> pa.Table:
+        """Columns of a delivered table, of some days; they have to fit into memory."""
+        table = self.contracts.table(name)
+        iceberg = self._load(table)
+        if iceberg is None:
+            schema = [(c, arrow_type(table.column(c).type)) for c in columns]
+            return pa.schema(schema).empty_table()
+        days = f"{table.by_day} >= '{since}' AND {table.by_day} <= '{to}'"
+        with self.storage.reading(name):
+            return iceberg.scan(row_filter=days, selected_fields=tuple(columns)).to_arrow()
 
     def columns(self, name: str, snapshot_id: int | None = None) -> list[tuple[str, str]]:
         """Names and Iceberg types of the columns, as of a snapshot."""
@@ -311,7 +347,13 @@ class Lake:
                 # Files are written for one publication: this is it, only its answer was lost.
                 return _version(table, old, current=True)
             replaced = [
-                file for file in live if _is_within(_month_of(iceberg, file), publication.months)
+                file
+                for file in live
+                if (
+                    _is_within(_month_of(iceberg, file), publication.months)
+                    if publication.merged is None
+                    else file.file_path in publication.merged
+                )
             ]
             iceberg = overwrite(iceberg, publication.plan, uris, replaced, properties)
         snapshot = iceberg.current_snapshot()
@@ -334,10 +376,14 @@ class Lake:
         Raises:
             ConfigurationError: The table has no such snapshot; the message lists those it has.
         """
-        table = self.contracts.table(name)
         with self.exclusively():
-            self._require_restorable(table, snapshot_id)
-            return self._committed(table, lambda: self._rollback(table, snapshot_id))
+            return self.restore(name, snapshot_id)
+
+    def restore(self, name: str, snapshot_id: int) -> Version:
+        """The same for who is the only writer already."""
+        table = self.contracts.table(name)
+        self._require_restorable(table, snapshot_id)
+        return self._committed(table, lambda: self._rollback(table, snapshot_id))
 
     def _require_restorable(self, table: Table, snapshot_id: int) -> None:
         known = [version.snapshot_id for version in self.history(table.name)]
@@ -474,6 +520,7 @@ def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
         source_moved=_SOURCE_MOVED in properties,
         inputs=json.loads(properties.get(_INPUTS, "{}")),
         report=load_if_known(Report, json.loads(properties.get(_REPORT, "null"))),
+        batch=properties.get(_BATCH, ""),
         current=current,
     )
 
@@ -488,6 +535,8 @@ def _properties(publication: Publication, retained: Measures) -> dict[str, str]:
         properties[_SOURCE_TOTALS] = _write_measures(publication.source_totals)
     if publication.source_moved:
         properties[_SOURCE_MOVED] = "true"
+    if publication.batch:
+        properties[_BATCH] = publication.batch
     if publication.report is not None:
         properties[_REPORT] = json.dumps(dump(publication.report))
     return properties

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
@@ -167,6 +168,17 @@ class S3Storage:
     def canonical(self, uri: str) -> str:
         """As we write it: Hadoop's s3a:// and s3n:// are the same place."""
         return f"s3://{uri.partition('://')[2]}"
+
+    def put(self, path: Path, uri: str) -> None:
+        """Uploads a file and deletes it here."""
+        with aws_errors(f"writing to {self._place}", _NO_BUCKET):
+            self._s3.upload_file(str(path), self.bucket, self._key_of(uri))
+        path.unlink()
+
+    def fetch(self, uri: str, path: Path) -> None:
+        """Downloads an object."""
+        with aws_errors(f"reading {uri} (RETAIL_LAKE_BUCKET)", _NO_FILE):
+            self._s3.download_file(self.bucket, self._key_of(uri), str(path))
 
     def delete(self, uris: Sequence[str]) -> None:
         """Deletes objects."""

@@ -107,7 +107,10 @@ def plan_schema(
     schema = Schema(*_with_elements(fields, last_field_id))
     wanted_spec = _partition_spec(table, schema)
     if spec is not None and _parts(spec) != _parts(wanted_spec):
-        changes.append("stored by month" if table.partition else "no longer stored by month")
+        by = "day" if table.by_day else "month"
+        changes.append(
+            f"stored by {by}" if table.partition or table.by_day else "no longer stored by month"
+        )
     return SchemaPlan(schema, wanted_spec, tuple(changes), frozenset(fresh))
 
 
@@ -123,10 +126,10 @@ def _with_elements(fields: Sequence[NestedField], last_field_id: int) -> Iterato
 
 
 def _partition_spec(table: Table, schema: Schema) -> PartitionSpec:
-    """Monthly tables are partitioned by the identity of their month column."""
-    if not table.partition:
+    """Tables by month or by day are partitioned by the identity of that column."""
+    column = table.partition.column if table.partition else table.by_day
+    if not column:
         return PartitionSpec()
-    column = table.partition.column
     source_id = schema.find_field(column).field_id
     return PartitionSpec(PartitionField(source_id, 1000, IdentityTransform(), column))
 

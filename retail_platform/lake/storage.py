@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from pyiceberg.catalog import Catalog
@@ -66,6 +67,12 @@ class Storage(Protocol):
 
     def canonical(self, uri: str) -> str:
         """The one spelling of a file that may be spelt in several ways."""
+
+    def put(self, path: Path, uri: str) -> None:
+        """Moves a file of this machine to a URI, whole or not at all."""
+
+    def fetch(self, uri: str, path: Path) -> None:
+        """Copies a file to a path of this machine."""
 
     def delete(self, uris: Sequence[str]) -> None:
         """Deletes files, and the folders that become empty."""

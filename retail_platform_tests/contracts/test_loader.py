@@ -21,9 +21,14 @@ MODEL = "SELECT cast(1 AS int) AS id"
 
 
 def load(
-    folder: Path, star: str, raw: str = "tables: {}", ml: str = "tables: {}", **models: str
+    folder: Path,
+    star: str,
+    raw: str = "tables: {}",
+    ml: str = "tables: {}",
+    events: str = "tables: {}",
+    **models: str,
 ) -> Contracts:
-    for layer, text in (("raw", raw), ("star", star), ("ml", ml)):
+    for layer, text in (("raw", raw), ("star", star), ("ml", ml), ("events", events)):
         (folder / layer).mkdir()
         (folder / layer / "schema.yml").write_text(text, encoding="utf-8")
     for name, sql in (models or {"things": MODEL}).items():
@@ -295,3 +300,46 @@ def test_an_unknown_table_is_told_with_the_known_ones(name: str) -> None:
 @pytest.mark.parametrize("name", ["fact_orders", "star.fact_orders"])
 def test_a_table_has_two_names(name: str) -> None:
     assert load_contracts().table(name).layer == "star"
+
+
+DELIVERED = """
+tables:
+  seen:
+    description: Seen.
+    grain: one row per thing
+    primary_key: [id]
+    delivered: things
+    by_day: seen_on
+    columns:
+      id: {type: string, description: Key.}
+      seen_on: {type: date, nullable: false, description: Day.}
+"""
+
+
+def test_a_delivered_table_has_no_sql_and_reads_nothing(tmp_path: Path) -> None:
+    contracts = load(tmp_path, GOOD, events=DELIVERED)
+    seen = contracts.table("seen")
+    assert (seen.delivered, seen.by_day, seen.sql, seen.partition) == (
+        "things",
+        "seen_on",
+        "",
+        None,
+    )
+    assert contracts.inputs(seen) == set()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "instead", "told"),
+    [
+        ("    by_day: seen_on\n", "", "stored by day: give it both, delivered and by_day"),
+        ("by_day: seen_on", "by_day: seen", "by_day names seen, which seen lacks"),
+        ("by_day: seen_on", "by_day: id", "id tells where a row is stored: give it type: date"),
+        ("nullable: false, ", "", "seen_on tells where a row is stored"),
+    ],
+)
+def test_a_mistake_in_a_delivered_table_is_told(
+    tmp_path: Path, mistake: str, instead: str, told: str
+) -> None:
+    assert mistake in DELIVERED
+    with pytest.raises(ConfigurationError, match=told):
+        load(tmp_path, GOOD, events=DELIVERED.replace(mistake, instead))

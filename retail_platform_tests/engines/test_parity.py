@@ -138,6 +138,7 @@ def test_the_sample_gives_the_same_star_schema(
     assert_builds_are_the_same(engines, postgres_url, tmp_path, MONTHS, two)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="Online Retail is not beside the project")
 def test_online_retail_gives_the_same_star_schema(
     engines: Engines, postgres_url: str, tmp_path: Path
