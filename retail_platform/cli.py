@@ -5,10 +5,11 @@ Heavy imports stand inside the commands, so that `retail query` does not wait fo
 
 import logging
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from retail_platform.settings import VECTORS_URL, Settings, load_settings, write
 from retail_platform.sources.address import Address
 
 if TYPE_CHECKING:
+    from lambda_inference.answers import RecommendationEvent
     from retail_platform.recommender.report import Result
     from retail_platform.recommender.vector_store import Recommended
 
@@ -86,10 +88,15 @@ def main() -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    live: Annotated[
+        float, typer.Option("--live", min=0, help="Seconds of live visitors at the end.")
+    ] = 60.0,
+) -> None:
     """Fills the embedded database with a sample shop, builds everything and prints some reports.
 
-    A database that RETAIL_SOURCE_URL names is built from, and never written to.
+    It ends with visitors who browse, are recommended what goes with it, and follow it or not. A
+    database that RETAIL_SOURCE_URL names is built from, and never written to.
 
     Example: `retail demo`
     """
@@ -111,6 +118,8 @@ def demo() -> None:
         report(name)
     if platform.settings.serves_vectors:
         _show_recommendations(platform)
+        if live and not platform.settings.on_aws:
+            _show_visitors(platform, live)
     _say(
         "Next: `.venv/bin/retail report` for all reports, `.venv/bin/retail query "
         '"SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`, '
@@ -134,6 +143,17 @@ def _show_recommendations(platform: Platform) -> None:
     recommend(number, count=5)
     _say(f"\nretail recommend --session {codes} -n 5")
     recommend(session=codes, count=5)
+    _say("")
+
+
+def _show_visitors(platform: Platform, seconds: float) -> None:
+    """Live visitors, and what came of what they were recommended."""
+    _say(f"retail events --rate 20 --sessions 30 --seconds {seconds:g}")
+    _browse(platform, 20.0, 30, seconds, None, None)
+    _say("\nretail build events")
+    build(["events"], None, None)
+    _say("\nretail report recommendation_hits")
+    report("recommendation_hits")
     _say("")
 
 
@@ -218,7 +238,7 @@ def build(
     assets: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Tables, the layers raw, star and ml, or vector_store; default: all.",
+            help="Tables, the layers raw, star, ml and events, or vector_store; default: all.",
             show_default=False,
         ),
     ] = None,
@@ -569,6 +589,106 @@ def rollback_vectors(
     _say(f"version {live.version} of {live.published_at:%Y-%m-%d %H:%M:%S} is live")
 
 
+# Live events
+
+
+@app.command()
+def events(
+    rate: Annotated[
+        float, typer.Option(min=0, help="Events a second; 0 for as many as there can be.")
+    ] = 10.0,
+    sessions: Annotated[
+        int, typer.Option("--sessions", min=1, help="Visits that go on at the same time.")
+    ] = 20,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="How long; default: until Ctrl-C.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many; default: no limit.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="The same seed gives the same visits, whose events the lake knows already; "
+            "default: others each time."
+        ),
+    ] = None,
+) -> None:
+    """Lets visitors browse the shop, and sends what they do.
+
+    On AWS it goes to the Kinesis stream. On a laptop it goes through the Lambda's own handler, which
+    answers from the vector store, into a folder as Firehose would lay it down; `retail build events`
+    takes it into the lake, and so does the sensor of the UI.
+
+    Example: `retail events --rate 50 --sessions 100 --seconds 60`
+    """
+    _browse(_platform(), rate, sessions, seconds, count, seed)
+
+
+def _browse(
+    platform: Platform,
+    rate: float,
+    sessions: int,
+    seconds: float | None,
+    count: int | None,
+    seed: int | None,
+) -> None:
+    from retail_platform.streaming.sending import send
+    from retail_platform.streaming.visitors import CUSTOMERS, SALES, Shop, Visitors
+
+    shop = Shop.of(platform.sql.run(SALES).to_pylist(), platform.sql.run(CUSTOMERS).to_pylist())
+    if not shop.products or not shop.customers:
+        raise LakeError("there are no products or no customers: build them with `retail build`")
+    visitors = Visitors(shop, sessions, secrets.randbits(32) if seed is None else seed)
+    answered = degraded = 0
+
+    def note(answer: "RecommendationEvent") -> None:
+        nonlocal answered, degraded
+        answered += 1
+        degraded += answer.degraded
+        visitors.note(answer.session_id, [item.id for item in answer.recommended_items])
+
+    started = time.perf_counter()
+    sent = 0
+    with platform.event_sink(note) as sink, _progress("browsing") as advance:
+        stream = send(visitors.events(), sink, rate=rate, seconds=seconds, count=count)
+        # Closed before the sink is, whatever ends it: what waits is sent.
+        with closing(stream), suppress(KeyboardInterrupt):
+            for sent in stream:
+                advance(f"{sent:,} events", None)
+    took = time.perf_counter() - started
+    _say(f"sent {_counted(sent, 'event')} in {took:.1f} s, {sent / took:,.0f} a second")
+    if not platform.settings.on_aws:
+        told = f", {degraded:,} without the vector store" if degraded else ""
+        _say(f"answered {answered:,}{told}; take them into the lake with `retail build events`")
+
+
+@app.command()
+def replay(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="The records of events.delivery_failures.")
+    ] = False,
+) -> None:
+    """Sends again what could not be answered or delivered, once the reason is mended.
+
+    What has reached the lake meanwhile is left out, and however often it is replayed, an event counts
+    once.
+
+    Example: `retail replay --failed`
+    """
+    from retail_platform.streaming.replay import replay as replay_failures
+
+    if not failed:
+        raise ConfigurationError("say what to replay: `retail replay --failed`")
+    platform = _platform()
+    with platform.event_sink() as sink:
+        outcome = replay_failures(platform.lake, sink)
+    _say(
+        f"sent {_counted(outcome.sent, 'event')} again; {outcome.delivered:,} had reached the lake "
+        "already"
+    )
+    for reason, count in outcome.rejected.most_common():
+        _say(f"{_counted(count, 'record')} left: {reason}")
+
+
 # Time travel and care
 
 
@@ -619,6 +739,7 @@ def status(format: FormatOption = Format.TABLE) -> None:
         _say(f"vectors   {address}, of {VECTORS_URL}")
     elif settings.serves_vectors:
         _say(f"vectors   the embedded PostgreSQL, data in {data_directory(settings.home)}")
+    _say(f"events    arrive in {platform.ingestion.arrivals.uri}")
 
 
 @app.command()

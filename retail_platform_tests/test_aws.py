@@ -3,6 +3,7 @@
 What is real: MariaDB, JDBC, Spark with the bundle, the clients of AWS and their protocol, Iceberg.
 """
 
+import base64
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import boto3
 import pymysql
 import pytest
 
+from lambda_inference.firehose import transform
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.sources.address import Address
 from retail_platform.sources.mysql import login
@@ -33,8 +35,11 @@ from retail_platform_tests.aws import (
     use,
 )
 from retail_platform_tests.glue.stand_in import JDBC_JARS, JOB, Run, StandIn, serving
+from retail_platform_tests.lambda_inference.events import firehose_request
+from retail_platform_tests.lambda_inference.test_firehose import lists_of
 from retail_platform_tests.servers import MariaDB
 from retail_platform_tests.shop import Shop
+from retail_platform_tests.streaming.deliveries import failures_of, key, upload
 
 SECRET = "retail/source"
 READER, PASSWORD = "reader", "rosebud-4711/+"
@@ -274,3 +279,43 @@ def test_what_is_missing_is_told_in_one_message(
     assert result.returncode == 2, result.stderr
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_visitors_browse_into_the_stream_and_what_firehose_delivers_comes_back(
+    on_aws: OnAws,
+) -> None:
+    """The Lambda's own work is tested elsewhere; here its answers are what is delivered."""
+    no_stream = on_aws.shop.run("events", "--count", "1")
+    assert no_stream.returncode == 2
+    assert "set RETAIL_EVENT_STREAM" in no_stream.stderr
+    kinesis = boto3.client("kinesis")
+    kinesis.create_stream(StreamName="browse", ShardCount=1)
+    settings = {**on_aws.shop.settings, "RETAIL_EVENT_STREAM": "browse"}
+    shop = replace(on_aws.shop, settings=settings)
+    assert "sent 30 events" in shop.run("events", "--rate", "0", "--count", "30").stderr
+    (shard,) = kinesis.list_shards(StreamName="browse")["Shards"]
+    start = kinesis.get_shard_iterator(
+        StreamName="browse", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )
+    records = kinesis.get_records(ShardIterator=start["ShardIterator"])["Records"]
+    response = transform(
+        firehose_request([record["Data"] for record in records] + [b"{"]), lists_of(3)
+    )
+    by_result: dict[str, list[bytes]] = {"Ok": [], "ProcessingFailed": []}
+    for record in response["records"]:
+        by_result[record["result"]].append(base64.b64decode(record["data"]))
+    assert [len(found) for found in by_result.values()] == [30, 1]
+    delivered = f"delivered/{key('a.gz')}"
+    upload(LAKE_BUCKET, delivered, b"".join(by_result["Ok"]))
+    failed = f"delivered/{key('f.gz', 'processing-failed')}"
+    upload(LAKE_BUCKET, failed, failures_of(*by_result["ProcessingFailed"]))
+    shop.done("build", "recommendation_events", "delivery_failures")
+    counts = (
+        "SELECT count(*) AS n, count(DISTINCT event_id) AS ids, sum(recommended) AS shown"
+        " FROM events.recommendation_events"
+    )
+    assert shop.rows(counts) == [{"n": 30, "ids": 30, "shown": 90}]
+    assert shop.rows("SELECT error_code, events FROM delivery_failures") == [
+        {"error_code": "Lambda.FunctionError", "events": 0}
+    ]
+    assert "1 record left: not a browse event" in shop.run("replay", "--failed").stderr

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,10 +20,12 @@ import pytest
 from retail_platform.sources.address import Address
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
+from retail_platform_tests.lambda_inference.events import browse, encoded
 from retail_platform_tests.servers import MariaDB, postgres_home
 from retail_platform_tests.shop import RETAIL, Shop
+from retail_platform_tests.streaming.deliveries import failures_of, key, lay
 
-LAYERS = {"raw": 10, "star": 7, "ml": 5}
+LAYERS = {"raw": 10, "star": 7, "ml": 5, "events": 6}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def demo(home: Path) -> "subprocess.CompletedProcess[str]":
-    result = Shop(home).run("demo")
+    result = Shop(home).run("demo", "--live", "4")
     assert result.returncode == 0, result.stderr
     return result
 
@@ -339,7 +345,12 @@ def test_a_filter_that_some_reports_lack_is_told_once(embedded: Shop) -> None:
     result = embedded.run("report", "-n", "2", "--product-line", "Planes")
     assert result.returncode == 0
     assert result.stderr.count("-n has no effect on") == 1
-    assert result.stderr.count("--product-line has no effect on payments_against_sales\n") == 1
+    assert (
+        result.stderr.count(
+            "--product-line has no effect on payments_against_sales, recommendation_hits\n"
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "table"])
@@ -424,8 +435,8 @@ def test_the_first_month_is_noted_for_the_source_of_this_home_only(
         (["report", "nonsense"], "the reports are"),
         (["report", "top_products", "-n", "0"], "n"),
         (["report", "sales_by_month", "-n", "5"], "-n has no effect on sales_by_month"),
-        (["report", "--format", "json"], "name one of payments_against_sales, sales_by_country"),
-        (["report", "--format", "csv"], "name one of payments_against_sales, sales_by_country"),
+        (["report", "--format", "json"], "name one of payments_against_sales, recommendation_hits"),
+        (["report", "--format", "csv"], "name one of payments_against_sales, recommendation_hits"),
         (["build", "--from", "2020-01"], "the source ends at 2005-0"),
         (["build", "star", "--from", "2020-01"], "the lake ends at 2005-0"),
         (["history", "nonsense"], "the tables are"),
@@ -458,6 +469,8 @@ def test_wrong_use_exits_with_2_and_names_the_remedy(
         "report",
         "evaluate",
         "recommend",
+        "events",
+        "replay",
         "vectors list",
         "vectors publish",
         "vectors rollback",
@@ -474,18 +487,105 @@ def test_help_shows_an_example(command: str, tmp_path: Path) -> None:
     assert f"Example: retail {command}" in Shop(tmp_path).done(*command.split(), "--help")
 
 
+# Live events
+
+
+def events_of(shop: Shop) -> int:
+    (row,) = shop.rows(
+        "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM events.recommendation_events"
+    )
+    assert row["n"] == row["ids"]
+    return int(row["n"])
+
+
+def test_the_demo_ends_with_visitors_and_what_came_of_them(
+    embedded: Shop, demo: "subprocess.CompletedProcess[str]"
+) -> None:
+    sent = re.search(r"sent (\d+) events in", demo.stderr)
+    assert sent
+    assert "answered " + sent[1] in demo.stderr
+    assert "What came of recommendations" in demo.stdout
+    hits = embedded.rows(
+        "SELECT sum(clicked) AS clicked, count(*) AS n FROM recommendation_outcomes"
+    )
+    assert hits[0]["n"] == int(sent[1]) > 50
+    assert hits[0]["clicked"] > 0
+
+
+def test_events_are_answered_and_taken_into_the_lake(embedded: Shop) -> None:
+    before = events_of(embedded)
+    result = embedded.run("events", "--rate", "0", "--count", "250", "--seed", "7")
+    assert result.returncode == 0, result.stderr
+    assert "sent 250 events" in result.stderr
+    assert "answered 250;" in result.stderr
+    embedded.done("build", "events")
+    assert events_of(embedded) == before + 250
+    strategies = {
+        row["strategy"]
+        for row in embedded.rows("SELECT DISTINCT strategy FROM recommendation_events")
+    }
+    assert {"known+session", "features"} <= strategies
+    assert embedded.rows(
+        "SELECT count(*) AS n FROM recommendation_events WHERE degraded OR model_version IS NULL"
+    ) == [{"n": 0}]
+    # The same seed and shop give the same visitors: their events are known already.
+    embedded.done("events", "--rate", "0", "--count", "250", "--seed", "7")
+    embedded.done("build", "events")
+    assert events_of(embedded) - before - 250 <= 250
+
+
+def test_events_until_ctrl_c_are_all_delivered(embedded: Shop) -> None:
+    before = events_of(embedded)
+    process = embedded.start("events", "--rate", "50", "--seed", "8")
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    sent = re.search(r"sent (\d+) events", said)
+    assert sent
+    embedded.done("build", "events")
+    assert events_of(embedded) - before == int(sent[1]) > 0
+
+
+def test_failed_records_are_replayed(embedded: Shop) -> None:
+    event = encoded(browse("S10_1678", event_id="replayed-1"))
+    lay(
+        embedded.home / "delivered",
+        key("crash.gz", "processing-failed", datetime.now(UTC)),
+        failures_of(event, b"{", at=datetime.now(UTC)),
+    )
+    assert embedded.run("replay").returncode == 2
+    embedded.done("build", "delivery_failures")
+    result = embedded.run("replay", "--failed")
+    assert result.returncode == 0, result.stderr
+    assert "sent 1 event again; 0 had reached the lake already" in result.stderr
+    assert "1 record left: not a browse event" in result.stderr
+    embedded.done("build", "events")
+    found = "SELECT count(*) AS n FROM recommendation_events WHERE event_id = 'replayed-1'"
+    assert embedded.rows(found) == [{"n": 1}]
+    assert "sent 0 events again; 1 had reached" in embedded.run("replay", "--failed").stderr
+
+
+def test_events_before_the_first_build_are_told_what_to_do(tmp_path: Path) -> None:
+    result = Shop(tmp_path).run("events", "--count", "1")
+    assert result.returncode != 0
+    assert "retail build" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 def test_the_demo_on_spark_shows_what_it_shows_on_duckdb(embedded: Shop) -> None:
     """Through dagster-pyspark, with nothing on the terminal that is not ours."""
     dates = "SELECT * FROM dim_dates ORDER BY date"
-    shown = embedded.done("demo")
+    shown = embedded.done("demo", "--live", "0")
     reports = embedded.done("report")
     before = embedded.done("query", dates, "--format", "csv")
     fact_before = newest(embedded, "fact_orders")
-    result = replace(embedded, settings={"RETAIL_ENGINE": "spark"}).run("demo")
+    result = replace(embedded, settings={"RETAIL_ENGINE": "spark"}).run("demo", "--live", "0")
     assert result.returncode == 0, result.stderr
-    told = [line.split()[0] for line in result.stderr.splitlines()]
-    assert told == ["building", "built", "Next:"]
+    told = [line.split()[0] for line in result.stderr.splitlines() if line]
+    ours = ("building", "warning:", "built", "published", "retail", "strategy", "Next:")
+    assert set(told) <= set(ours)
     assert result.stdout == shown
     assert embedded.done("report") == reports
     assert embedded.done("query", dates, "--format", "csv") == before

@@ -1,30 +1,34 @@
 """`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
 
-`python -m retail_platform_tests.benchmarks classic extraction star spark glue recommender big`
-chooses sections;
-without any, all but `big` (30M lines, some ten minutes) are run.
+`python -m retail_platform_tests.benchmarks classic extraction star spark glue recommender
+inference big` chooses sections; without any, all but `big` (30M lines, some ten minutes) are run.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from rich.console import Console
 from rich.table import Table
 
 from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
+from retail_platform.streaming.bundle import python_of_lambda, write_bundle
+from retail_platform_tests.benchmarks.inferring import cold_import, infer, queryable, streamed
 from retail_platform_tests.benchmarks.on_glue import MONTHS, NIGHTLY, shop_on_glue
 from retail_platform_tests.benchmarks.recommending import percentile, serve
 from retail_platform_tests.servers import mariadb_server, postgres_home
 from retail_platform_tests.shop import Shop
+from retail_platform_tests.streaming.python313 import path_with_python
 from retail_platform_tests.test_online_retail import FILE
 
-SECTIONS = ("classic", "extraction", "star", "spark", "glue", "recommender", "big")
+SECTIONS = ("classic", "extraction", "star", "spark", "glue", "recommender", "inference", "big")
 _TRIES = 3
 
 
@@ -266,6 +270,71 @@ def recommender(report: Report) -> None:
     )
 
 
+def inference(report: Report) -> None:
+    """The Lambda beside the published design, on the same PostgreSQL."""
+    for found in infer():
+        target, aim = _TIMES_PUBLISHED[found.products]
+        report.row(
+            f"records a second, {found.products:,} products, vectors in memory",
+            f"{found.ours:,.0f}",
+            f"{found.published:,.0f} (the published design; {found.kept_alive:,.0f} with "
+            "connections kept)",
+            f"{found.ours / found.published:.0f} x, {found.ours / found.kept_alive:.0f} x",
+            f">= {target} x",
+        )
+        report.row(
+            "the same, were each batch a statement that searches in pgvector",
+            f"{found.in_database:,.0f}",
+            f"{found.published:,.0f}",
+            f"{found.in_database / found.published:.0f} x",
+            f"({aim} x, if it were kept)",
+        )
+        report.row(
+            "a batch of 100 events, p50 and p99",
+            " and ".join(f"{1000 * percentile(found.latency, s):.1f} ms" for s in (0.5, 0.99)),
+            "-",
+            "-",
+            "p99 <= 30 ms" if found.products == 10_000 else "-",
+        )
+        report.row(
+            "its first batch, the version read into memory", f"{found.load:.2f} s", "-", "-", "-"
+        )
+    waits = queryable()
+    report.row(
+        "from a visitor's event to the lake, 50 a second, median and longest",
+        f"{percentile(waits, 0.5):.1f} s and {max(waits):.1f} s",
+        "-",
+        "-",
+        "<= 10 s",
+    )
+    stream = streamed(1_000_000)
+    report.row(
+        f"{stream.events:,} events answered and laid down, then taken into the lake",
+        f"{stream.send_seconds:.0f} s + {stream.ingest_seconds:.0f} s, {stream.peak_mb:.0f} MB",
+        "-",
+        f"{stream.rows:,} rows, {stream.missing} ids missing or not sent",
+        "all, bounded",
+    )
+    if (path := path_with_python()) is None:
+        report.console.print("the cold start is left out: there is no Python 3.13 here")
+        return
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, PATH=path):
+        python = python_of_lambda()
+        assert python
+        bundle = write_bundle(Path(folder), "x86_64")
+        seconds, bare = cold_import(bundle.path, python)
+    report.row(
+        f"cold import of the Lambda, zip of {bundle.path.name.split('-')[-1]}",
+        f"{seconds:.2f} s",
+        f"{bare:.2f} s (Python's start)",
+        f"{seconds / bare:.0f} x",
+        "<= .5 s",
+    )
+
+
+_TIMES_PUBLISHED = {110: (80, 30), 10_000: (90, 55), 100_000: (150, 120)}
+
+
 def main() -> None:
     """Runs the chosen sections and prints the table."""
     sections = set(sys.argv[1:] or SECTIONS[:-1])
@@ -289,6 +358,8 @@ def main() -> None:
         glue(report, 1000, "3M")
     if "recommender" in sections:
         recommender(report)
+    if "inference" in sections:
+        inference(report)
     report.console.print(report.table)
 
 

@@ -15,16 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retail_platform.contracts.loader import load_contracts
+from retail_platform.engines.duckdb import duckdb_type
+from retail_platform.engines.parquet import arrow_type
 
 Row = dict[str, Any]
-
-_ARROW: dict[str, pa.DataType] = {
-    "int": pa.int32(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "boolean": pa.bool_(),
-}
-_DUCKDB = {"int": "INTEGER", "string": "VARCHAR", "date": "DATE", "boolean": "BOOLEAN"}
 
 
 @dataclass
@@ -44,7 +38,7 @@ class FolderSnapshots:
 
     def columns(self, table: str, as_of: datetime | None) -> Sequence[tuple[str, str]]:
         columns = load_contracts().table(table).columns
-        return [(column.name, _DUCKDB.get(column.type, column.type)) for column in columns]
+        return [(column.name, duckdb_type(column.type)) for column in columns]
 
 
 def _location(key: str, country: str | None, city: str, postal_code: str | None) -> Row:
@@ -169,6 +163,39 @@ DATES: list[Row] = [
 MEMORY = "1GB"
 """What a query may hold in memory; more than any test needs."""
 
+
+def _outcome(
+    number: int,
+    strategy: str,
+    day: date,
+    country: str,
+    clicked: int = 0,
+    bought: int = 0,
+    revenue: str = "0.00",
+    model: str | None = "m1",
+) -> Row:
+    return {
+        "event_id": f"e-{number}",
+        "event_date": day,
+        "strategy": strategy,
+        "model_version": model,
+        "country": country,
+        "recommended": 10,
+        "clicked": clicked,
+        "bought": bought,
+        "revenue": Decimal(revenue),
+    }
+
+
+OUTCOMES = [
+    _outcome(1, "session", date(2003, 12, 31), "Norway", clicked=2),
+    _outcome(2, "session", date(2004, 1, 2), "Norway"),
+    _outcome(3, "session", date(2004, 1, 3), "France", bought=1, revenue="10.10"),
+    _outcome(4, "known", date(2004, 1, 3), "France", clicked=1, bought=1, revenue="0.05"),
+    _outcome(5, "session", date(2004, 1, 4), "France", model="m2"),
+    _outcome(6, "popularity", date(2004, 1, 5), "France", model=None),
+]
+
 ROWS: dict[str, list[Row]] = {
     "dim_locations": LOCATIONS,
     "dim_customers": CUSTOMERS,
@@ -177,6 +204,8 @@ ROWS: dict[str, list[Row]] = {
     "dim_dates": DATES,
     "fact_orders": ORDER_LINES,
     "fact_payments": PAYMENTS,
+    "recommendation_events": OUTCOMES,
+    "recommendation_outcomes": OUTCOMES,
 }
 
 
@@ -184,7 +213,7 @@ def write_star(folder: Path, rows: Mapping[str, list[Row]] = ROWS) -> FolderSnap
     """Writes the tables as Parquet, the facts in several files; a table without rows has none."""
     snapshots = FolderSnapshots()
     for name, table_rows in rows.items():
-        snapshots.layers[name] = "star"
+        snapshots.layers[name] = load_contracts().table(name).layer
         snapshots.data[name] = []
         size = 4 if name.startswith("fact_") else len(table_rows)
         for start in range(0, len(table_rows), size or 1):
@@ -197,11 +226,4 @@ def write_star(folder: Path, rows: Mapping[str, list[Row]] = ROWS) -> FolderSnap
 
 def _schema(name: str) -> pa.Schema:
     columns = load_contracts().table(name).columns
-    return pa.schema([(column.name, _arrow(column.type)) for column in columns])
-
-
-def _arrow(type_: str) -> pa.DataType:
-    if type_.startswith("decimal"):
-        precision, scale = type_.removeprefix("decimal(").removesuffix(")").split(",")
-        return pa.decimal128(int(precision), int(scale))
-    return _ARROW[type_]
+    return pa.schema([(column.name, arrow_type(column.type)) for column in columns])
