@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Protocol
 
 from lambda_inference.answers import lines
@@ -41,13 +42,19 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     stream = settings().delivery_stream
     if stream is None:
         raise SettingsError("set INFERENCE_DELIVERY_STREAM to the Firehose stream to write to")
-    # Lambda has it, and only this entry point needs it.
-    import boto3
-
     answered = answer_records(_records(event), inference().answer)
     report(answered)
     metrics.flush_metrics()
-    return deliver(answered, Delivery(boto3.client("firehose"), stream))
+    return deliver(answered, Delivery(_firehose(), stream))
+
+
+@cache
+def _firehose() -> Firehose:
+    # Lambda has it, and only this entry point needs it.
+    import boto3
+
+    client: Firehose = boto3.client("firehose")
+    return client
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def test_the_handler_writes_to_the_stream_of_its_environment(
     monkeypatch.setenv("INFERENCE_DELIVERY_STREAM", STREAM)
     process_.settings.cache_clear()
     process_.inference.cache_clear()
+    kinesis._firehose.cache_clear()
     try:
         response = kinesis.handler(kinesis_request([browse("A01"), b"{"]), None)
     finally:
