@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from retail_platform.aws import aws_errors, client
 
@@ -126,6 +127,10 @@ class BucketArrivals:
     bucket: str
     prefix: str
 
+    @cached_property
+    def _s3(self) -> Any:
+        return client("s3")
+
     @property
     def uri(self) -> str:
         """The prefix's."""
@@ -137,7 +142,7 @@ class BucketArrivals:
         if day is not None:
             asked["StartAfter"] = f"{self.prefix}/{day_prefix(folder, day)}"
         with aws_errors(f"listing {self.uri} (RETAIL_LAKE_BUCKET)"):
-            for page in client("s3").get_paginator("list_objects_v2").paginate(**asked):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(**asked):
                 for found in page.get("Contents", ()):
                     if found["Key"].endswith("/"):
                         continue  # a folder as the console makes it
@@ -147,6 +152,6 @@ class BucketArrivals:
     def read(self, key: str) -> bytes:
         """See `Arrivals`."""
         with aws_errors(f"reading {self.uri}/{key}"):
-            answer = client("s3").get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+            answer = self._s3.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
             body: bytes = answer["Body"].read()
             return body

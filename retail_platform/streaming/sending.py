@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
@@ -49,6 +50,10 @@ class KinesisSink:
         self._stream = stream
         self._pause = pause
 
+    @cached_property
+    def _kinesis(self) -> Any:
+        return client("kinesis")
+
     def put(self, records: Sequence[bytes]) -> None:
         """Sends records; those that are refused for the moment are sent again.
 
@@ -78,7 +83,7 @@ class KinesisSink:
 
     def _refused(self, records: Sequence[bytes]) -> list[bytes]:
         with aws_errors(f"sending to the stream {self._stream}", "correct RETAIL_EVENT_STREAM"):
-            answer = client("kinesis").put_records(
+            answer = self._kinesis.put_records(
                 StreamName=self._stream,
                 Records=[{"Data": data, "PartitionKey": _key(data)} for data in records],
             )
