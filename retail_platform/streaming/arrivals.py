@@ -1,19 +1,20 @@
-"""The objects that a delivery stream lays down: where they are, and which there are.
+"""The objects that are laid down for us: where they are, and which there are.
 
-Keys are `<folder>/YYYY/MM/DD/HH/<name>`, the hour being that of the oldest record in the object, in
-UTC, as Data Firehose has it. So keys are nearly in the order of time, and what is new need not be
-looked for among all that is old.
+Keys of a delivery stream are `<folder>/YYYY/MM/DD/HH/<name>`, the hour being that of the oldest
+record in the object, in UTC, as Data Firehose has it. So they are nearly in the order of time, and
+what is new need not be looked for among all that is old.
 """
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from retail_platform.aws import aws_errors, client
 
@@ -23,6 +24,11 @@ RECOMMENDATIONS = "recommendations"
 FAILURES = "processing-failed"
 """The folder of what was not, as Firehose names it."""
 
+_QUOTES = '"'
+
+_GONE = ("NoSuchKey", "404", "PreconditionFailed", "412")
+"""What S3 answers of a version that is there no more."""
+
 _DAY = re.compile(r"[^/]+/(\d{4})/(\d\d)/(\d\d)/\d\d/")
 
 
@@ -31,18 +37,20 @@ class Arrival:
     """One version of an object.
 
     Attributes:
-        key: Its place below the stream's.
+        key: Its place.
         version: What changes if it is written anew.
         size: In bytes.
+        modified: When it was written.
     """
 
     key: str
     version: str
     size: int
+    modified: datetime
 
     @property
     def folder(self) -> str:
-        """Such as `recommendations`."""
+        """Such as `recommendations`, or a table that is landed."""
         return self.key.partition("/")[0]
 
     @property
@@ -55,17 +63,23 @@ class Arrival:
 
 
 class Arrivals(Protocol):
-    """Where a delivery stream lays its objects."""
+    """Where objects are laid down."""
+
+    settling: ClassVar[timedelta]
+    """How long after it was last written an object may still be growing."""
 
     @property
     def uri(self) -> str:
         """The place, without a slash at its end."""
 
-    def since(self, folder: str, day: date | None) -> Iterator[Arrival]:
-        """The objects of a folder from a day on, all for None, in the order of their keys."""
+    def after(self, folder: str, key: str = "") -> Iterator[Arrival]:
+        """The objects of a folder behind a key, in the order of their keys."""
 
     def read(self, key: str) -> bytes:
         """An object."""
+
+    def fetch(self, arrival: Arrival, path: Path) -> bool:
+        """Copies an object to a path of this machine; False if this version is there no more."""
 
 
 def day_prefix(folder: str, day: date) -> str:
@@ -81,6 +95,8 @@ class FolderArrivals:
         folder: Where; it need not be there.
     """
 
+    settling: ClassVar[timedelta] = timedelta(seconds=2)
+
     folder: Path
 
     @property
@@ -88,31 +104,47 @@ class FolderArrivals:
         """The folder's."""
         return f"file://{self.folder}"
 
-    def since(self, folder: str, day: date | None) -> Iterator[Arrival]:
-        """See `Arrivals`; folders of earlier days are not looked into."""
-        first = "" if day is None else day_prefix(folder, day)
-        yield from self._below(folder, first)
+    def after(self, folder: str, key: str = "") -> Iterator[Arrival]:
+        """See `Arrivals`; folders of earlier keys are not looked into."""
+        yield from self._below(folder, key)
 
-    def _below(self, key: str, first: str) -> Iterator[Arrival]:
+    def _below(self, key: str, behind: str) -> Iterator[Arrival]:
         try:
-            entries = sorted(os.scandir(self.folder / key), key=lambda entry: entry.name)
-        except FileNotFoundError:
+            found = [(f"{key}/{entry.name}", entry) for entry in os.scandir(self.folder / key)]
+        except (FileNotFoundError, NotADirectoryError):
             return
-        for entry in entries:
-            below = f"{key}/{entry.name}"
+        # In the order of the keys in them, in which `a.csv` stands before `a/b`.
+        for below, entry in sorted(
+            found, key=lambda one: one[0] + "/" if one[1].is_dir() else one[0]
+        ):
             if entry.name.startswith("."):
                 continue  # not whole yet
             if entry.is_dir():
                 # Of what lies in it, nothing comes after its name with the highest letter.
-                if f"{below}/\U0010ffff" >= first:
-                    yield from self._below(below, first)
-            elif below >= first:
-                stat = entry.stat()
-                yield Arrival(below, f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_size)
+                if f"{below}/\U0010ffff" > behind:
+                    yield from self._below(below, behind)
+            elif below > behind and (arrival := self._arrival(below)):
+                yield arrival
+
+    def _arrival(self, key: str) -> Arrival | None:
+        try:
+            stat = (self.folder / key).stat()
+        except FileNotFoundError:
+            return None
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+        return Arrival(key, f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_size, modified)
 
     def read(self, key: str) -> bytes:
         """See `Arrivals`."""
         return (self.folder / key).read_bytes()
+
+    def fetch(self, arrival: Arrival, path: Path) -> bool:
+        """See `Arrivals`."""
+        try:
+            shutil.copyfile(self.folder / arrival.key, path)
+        except FileNotFoundError:
+            return False
+        return self._arrival(arrival.key) == arrival
 
 
 @dataclass(frozen=True)
@@ -123,6 +155,8 @@ class BucketArrivals:
         bucket: The bucket.
         prefix: Where in it, without a slash at its end.
     """
+
+    settling: ClassVar[timedelta] = timedelta()  # an object is whole as soon as it is there
 
     bucket: str
     prefix: str
@@ -136,18 +170,21 @@ class BucketArrivals:
         """The prefix's."""
         return f"s3://{self.bucket}/{self.prefix}"
 
-    def since(self, folder: str, day: date | None) -> Iterator[Arrival]:
-        """See `Arrivals`; S3 lists from the first key that may be new."""
+    def after(self, folder: str, key: str = "") -> Iterator[Arrival]:
+        """See `Arrivals`; S3 lists a thousand at a time, from the key on."""
         asked = {"Bucket": self.bucket, "Prefix": f"{self.prefix}/{folder}/"}
-        if day is not None:
-            asked["StartAfter"] = f"{self.prefix}/{day_prefix(folder, day)}"
+        if key:
+            asked["StartAfter"] = f"{self.prefix}/{key}"
         with aws_errors(f"listing {self.uri} (RETAIL_LAKE_BUCKET)"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(**asked):
                 for found in page.get("Contents", ()):
                     if found["Key"].endswith("/"):
                         continue  # a folder as the console makes it
-                    key = found["Key"].removeprefix(f"{self.prefix}/")
-                    yield Arrival(key, found["ETag"].strip('"'), found["Size"])
+                    modified = found["LastModified"]
+                    # What is as it was before another version is a version of its own.
+                    version = f"{found['ETag'].strip(_QUOTES)}-{int(modified.timestamp())}"
+                    name = found["Key"].removeprefix(f"{self.prefix}/")
+                    yield Arrival(name, version, found["Size"], modified)
 
     def read(self, key: str) -> bytes:
         """See `Arrivals`."""
@@ -155,3 +192,20 @@ class BucketArrivals:
             answer = self._s3.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
             body: bytes = answer["Body"].read()
             return body
+
+    def fetch(self, arrival: Arrival, path: Path) -> bool:
+        """See `Arrivals`."""
+        with aws_errors(f"reading {self.uri}/{arrival.key}"):
+            try:
+                answer = self._s3.get_object(
+                    Bucket=self.bucket,
+                    Key=f"{self.prefix}/{arrival.key}",
+                    IfMatch=arrival.version.rpartition("-")[0],
+                )
+            except self._s3.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in _GONE:
+                    return False
+                raise
+            with path.open("wb") as file:
+                shutil.copyfileobj(answer["Body"], file)
+        return True

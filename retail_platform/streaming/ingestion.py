@@ -4,8 +4,6 @@
 some objects at a time: their events go into the tables in one commit each, the items first, then the
 events, then the deliveries. If it dies in between, the next one takes back the items without events,
 and takes the objects again: events that are there already are known by their id.
-
-Small files are put together as new ones come: of eight of about one size one is made.
 """
 
 import logging
@@ -14,31 +12,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from retail_platform.build import AuditFailed
 from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.loader import Contracts
 from retail_platform.contracts.model import Table
-from retail_platform.engines.parquet import stored_schema, write_parquet
-from retail_platform.engines.protocol import Auditor, DataFile, InputTable, OutputTable
+from retail_platform.engines.protocol import Auditor, InputTable
 from retail_platform.errors import LakeError
-from retail_platform.lake.lake import Lake, Publication, Version
-from retail_platform.lake.schema import SchemaPlan
-from retail_platform.streaming.arrivals import FAILURES, RECOMMENDATIONS, Arrival, Arrivals
+from retail_platform.lake.lake import Lake, Version
+from retail_platform.streaming.arrivals import (
+    FAILURES,
+    RECOMMENDATIONS,
+    Arrival,
+    Arrivals,
+    day_prefix,
+)
+from retail_platform.streaming.daily import DailyTables, RowTuples
 from retail_platform.streaming.rows import (
     Answered,
     Failure,
-    RowTuples,
     answers_of,
-    as_arrow,
     event_rows,
     failure_rows,
     failures_of,
@@ -54,15 +53,6 @@ BATCH_BYTES = 8_000_000
 """Of objects that are taken at a time, as they are stored; ten times as much in memory."""
 
 BATCH_OBJECTS = 2_000
-
-_MERGED = 8
-"""Files of about one size that become one."""
-
-_ROWS_AT_ONCE = 20_000
-
-_SMALLEST_BYTES = 64 * 1024
-_LARGE_BYTES = 128 * 1024**2
-"""A file as large as this is left as it is."""
 
 _EVENTS, _FAILURES, _DELIVERIES = "recommendation_events", "delivery_failures", "deliveries"
 _ORDER = ("recommended_items", "browsed_items", _FAILURES, _EVENTS)
@@ -106,12 +96,17 @@ class Ingestion:
         """Those that deliveries fill."""
         return delivered_tables(self.lake.contracts)
 
+    @property
+    def _daily(self) -> DailyTables:
+        return DailyTables(self.lake, self.auditor)
+
     def pending(self) -> Iterator[Arrival]:
         """What has arrived and is not taken yet, in the order of the keys."""
         day = self._from_day()
         taken = self._taken(day)
         for folder in (RECOMMENDATIONS, FAILURES):
-            for arrival in self.arrivals.since(folder, day):
+            behind = day_prefix(folder, day) if day else ""
+            for arrival in self.arrivals.after(folder, behind):
                 if arrival.day is not None and (arrival.key, arrival.version) not in taken:
                     yield arrival
 
@@ -123,8 +118,8 @@ class Ingestion:
             LakeError: A commit failed.
         """
         with self.lake.exclusively():
-            if any(self.lake.version(table.name) is None for table in self.tables):
-                self._make()
+            for table in self.tables:
+                self._daily.make(table)
             self._take_back()
             found: dict[str, Ingested] = {}
             # Listed once: what comes meanwhile is the next ingestion's.
@@ -199,110 +194,18 @@ class Ingestion:
     ) -> dict[str, Ingested]:
         """Writes, audits and commits; nothing is committed before all of it holds."""
         written = {
-            name: self._written(self.lake.contracts.table(name), rows[name], folder)
+            name: self._daily.write(self.lake.contracts.table(name), rows[name], folder)
             for name in (*_ORDER, _DELIVERIES)
         }
-        checks = {name: self._audited(one) for name, one in written.items()}
+        checks = {name: self._daily.audit(one) for name, one in written.items()}
         if any(result.blocks for results in checks.values() for result in results):
             raise AuditFailed([result for results in checks.values() for result in results])
         return {
-            name: Ingested(self._commit(one, batch), len(rows[name]), checks[name])
+            name: Ingested(self._daily.commit(one, batch), len(rows[name]), checks[name])
             for name, one in written.items()
         }
 
-    def _written(self, table: Table, rows: RowTuples, folder: Path) -> "_Written":
-        """New rows in files of this machine, one a day."""
-        plan = self.lake.plan(table)
-        output = OutputTable(table, self.lake.new_location(table), plan.field_ids)
-        whole = as_arrow(table, rows)
-        days: Any = whole[table.by_day]
-        files = {}
-        for number, day in enumerate(sorted(set(days.to_pylist()))):
-            path = folder / f"{table.name}-{number}.parquet"
-            write_parquet(whole.filter(pc.equal(days, day)), output, path)
-            files[day] = path
-        return _Written(output, plan, files)
-
-    def _audited(self, written: "_Written") -> tuple[CheckResult, ...]:
-        files = tuple(DataFile(f"file://{path}", day) for day, path in written.files.items())
-        (audit,) = self.auditor.audit([InputTable(written.output.contract, files)], ())
-        return audit.checks
-
-    def _commit(self, written: "_Written", batch: str) -> Version:
-        table = written.output.contract
-        files, replaced = [], set()
-        with TemporaryDirectory() as folder:
-            for day, path in written.files.items():
-                merged = self._merged_with(table, day, path.stat().st_size)
-                if merged:
-                    path = self._merge([file.uri for file in merged], path, written, Path(folder))
-                    replaced |= {file.uri for file in merged}
-                uri = f"{written.output.location}/{day:%Y-%m-%d}.parquet"
-                self.lake.storage.put(path, uri)
-                files.append(DataFile(uri, day))
-        return self.lake.publish(
-            Publication(
-                table,
-                written.plan,
-                tuple(files),
-                None,
-                {},
-                {},
-                batch=batch,
-                merged=frozenset(replaced),
-            )
-        )
-
-    def _merged_with(self, table: Table, day: date, size: int) -> list[DataFile]:
-        """The files of a day that a new one of a size is put together with.
-
-        Of eight files of about one size one is made, which may be the eighth of the next size. So a
-        row is written anew as often as files can grow eightfold, and not with every ingestion.
-        """
-        by_size: dict[int, list[tuple[DataFile, int]]] = {}
-        for file, bytes_ in self.lake.sizes(table.name, {day}):
-            if bytes_ < _LARGE_BYTES:
-                by_size.setdefault(_magnitude(bytes_), []).append((file, bytes_))
-        merged: list[DataFile] = []
-        magnitude = _magnitude(size)
-        while len(alike := by_size.pop(magnitude, [])) >= _MERGED - 1:
-            merged += [file for file, _ in alike]
-            size += sum(bytes_ for _, bytes_ in alike)
-            magnitude = _magnitude(size)
-        return merged
-
-    def _merge(self, uris: Sequence[str], new: Path, written: "_Written", folder: Path) -> Path:
-        """One file of many, a part at a time in memory."""
-        schema = stored_schema(written.output.contract, written.output.field_ids)
-        target = folder / f"merged-{new.name}"
-        with pq.ParquetWriter(
-            target, schema, compression="snappy", store_decimal_as_integer=True
-        ) as writer:
-            for number, uri in enumerate((*uris, "")):
-                path = new
-                if uri:
-                    path = folder / f"{number}-{new.name}"
-                    self.lake.storage.fetch(uri, path)
-                with pq.ParquetFile(path) as part:
-                    for rows in part.iter_batches(_ROWS_AT_ONCE):
-                        columns = [
-                            rows.column(field.name)
-                            if field.name in rows.schema.names
-                            else pa.nulls(len(rows), field.type)
-                            for field in schema
-                        ]
-                        writer.write_table(pa.table(columns, schema=schema))
-                path.unlink()
-        return target
-
     # What an ingestion left that died
-
-    def _make(self) -> None:
-        """Makes the tables that are not there, empty."""
-        for table in self.tables:
-            if self.lake.version(table.name) is None:
-                plan = self.lake.plan(table)
-                self.lake.publish(Publication(table, plan, (), None, {}, {}))
 
     def _take_back(self) -> None:
         """Items were committed before their events; without these they are taken back."""
@@ -330,24 +233,9 @@ class Ingestion:
         return Ingested(self._version(table.name), 0, audit.checks)
 
 
-@dataclass(frozen=True)
-class _Written:
-    """New rows of a table, not committed.
-
-    Attributes:
-        output: The table, and where it goes.
-        plan: Its schema.
-        files: A file of this machine for each day.
-    """
-
-    output: OutputTable
-    plan: SchemaPlan
-    files: Mapping[date, Path]
-
-
 def delivered_tables(contracts: Contracts) -> tuple[Table, ...]:
     """The tables that deliveries fill."""
-    return tuple(table for table in contracts.tables.values() if table.delivered)
+    return tuple(table for table in contracts.layer("events") if table.delivered)
 
 
 def _batches(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
@@ -369,11 +257,6 @@ def _before(day: date) -> date:
 
 def _after(day: date) -> date:
     return day if day == date.max else day + timedelta(days=1)
-
-
-def _magnitude(size: int) -> int:
-    """Files of one magnitude are of about one size."""
-    return int(log(max(size, _SMALLEST_BYTES) / _SMALLEST_BYTES, _MERGED))
 
 
 def _summed(before: Sequence[CheckResult], now: Sequence[CheckResult]) -> tuple[CheckResult, ...]:

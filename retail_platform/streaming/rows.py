@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from lambda_inference.answers import RecommendationEvent
 from lambda_inference.events import Rejected
 from lambda_inference.records import Record, events_of
-from retail_platform.contracts.model import Table
-from retail_platform.engines.parquet import arrow_type
-
-RowTuples = list[tuple[Any, ...]]
-"""Rows, each in the order of its contract's columns."""
+from retail_platform.streaming.daily import RowTuples
 
 UNREADABLE = "Lake.Unreadable"
 """The code of what was delivered as an answer and is none."""
@@ -225,17 +219,6 @@ def failure_rows(failures: Iterable[Failure]) -> RowTuples:
             )
         )
     return rows
-
-
-def as_arrow(table: Table, rows: RowTuples) -> pa.Table:
-    """Rows, each in the order of a contract's columns, in the contract's types."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(table.columns)
-    return pa.table(
-        {
-            column.name: pa.array(values, arrow_type(column.type))
-            for column, values in zip(table.columns, columns, strict=True)
-        }
-    )
 
 
 def _failure_id(key: str, number: int) -> str:

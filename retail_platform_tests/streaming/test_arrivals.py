@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def test_nothing_has_arrived_where_nothing_is(place: Place) -> None:
-    assert list(place[0].since("recommendations", None)) == []
+    assert list(place[0].after("recommendations")) == []
 
 
 def test_objects_are_listed_in_the_order_of_their_keys(place: Place) -> None:
@@ -49,11 +49,14 @@ def test_objects_are_listed_in_the_order_of_their_keys(place: Place) -> None:
     for one in reversed(keys):
         put(one, b"data")
     put(key("x", "processing-failed"), b"data")
-    found = list(arrivals.since("recommendations", None))
+    found = list(arrivals.after("recommendations"))
     assert [one.key for one in found] == keys
     assert {one.size for one in found} == {4}
     assert arrivals.read(keys[0]) == b"data"
-    since = [one.key for one in arrivals.since("recommendations", NOON.date())]
+    since = [
+        one.key
+        for one in arrivals.after("recommendations", day_prefix("recommendations", NOON.date()))
+    ]
     assert since == [one for one in keys if one >= day_prefix("recommendations", NOON.date())]
     assert 0 < len(since) < len(keys)
 
@@ -61,16 +64,16 @@ def test_objects_are_listed_in_the_order_of_their_keys(place: Place) -> None:
 def test_an_object_that_is_written_anew_is_another_version(place: Place) -> None:
     arrivals, put = place
     put(key("a.gz"), b"one")
-    (first,) = arrivals.since("recommendations", None)
+    (first,) = arrivals.after("recommendations")
     put(key("a.gz"), b"two")
-    (second,) = arrivals.since("recommendations", None)
+    (second,) = arrivals.after("recommendations")
     assert first.key == second.key
     assert first.version != second.version
 
 
 def test_what_is_not_whole_yet_has_not_arrived(tmp_path: Path) -> None:
     lay(tmp_path, key(".a.gz"), b"half")
-    assert list(FolderArrivals(tmp_path).since("recommendations", None)) == []
+    assert list(FolderArrivals(tmp_path).after("recommendations")) == []
 
 
 def test_s3_is_asked_for_what_may_be_new_alone(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,14 +86,18 @@ def test_s3_is_asked_for_what_may_be_new_alone(aws: str, monkeypatch: pytest.Mon
         "provide-client-params.s3.ListObjectsV2", lambda params, **_: asked.append(dict(params))
     )
     monkeypatch.setattr("retail_platform.streaming.arrivals.client", lambda _: client)
-    found = list(BucketArrivals(LAKE_BUCKET, "delivered").since("recommendations", NOON.date()))
+    found = list(
+        BucketArrivals(LAKE_BUCKET, "delivered").after(
+            "recommendations", day_prefix("recommendations", NOON.date())
+        )
+    )
     assert len(found) == 1
     assert [one["StartAfter"] for one in asked] == ["delivered/recommendations/2026/03/01/"]
 
 
 def test_a_bucket_that_is_not_there_is_told(aws: str) -> None:
     with pytest.raises(RetailError, match=r"listing s3://nowhere-retail/delivered"):
-        list(BucketArrivals("nowhere-retail", "delivered").since("recommendations", None))
+        list(BucketArrivals("nowhere-retail", "delivered").after("recommendations"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_a_bucket_that_is_not_there_is_told(aws: str) -> None:
     ],
 )
 def test_the_day_is_in_the_key(name: str, day: date | None) -> None:
-    assert Arrival(name, "1", 0).day == day
+    assert Arrival(name, "1", 0, NOON).day == day
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.dates(date(2000, 1, 1), date(2100, 1, 1)))

@@ -58,7 +58,7 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def laid(folder: Path, kind: str) -> list[bytes]:
     """The lines that were laid down, in the order of their objects."""
     arrivals = FolderArrivals(folder)
-    return [line for one in arrivals.since(kind, None) for line in lines_of(arrivals.read(one.key))]
+    return [line for one in arrivals.after(kind) for line in lines_of(arrivals.read(one.key))]
 
 
 def failed(folder: Path) -> list[dict[str, Any]]:
@@ -68,10 +68,10 @@ def failed(folder: Path) -> list[dict[str, Any]]:
 def test_records_are_transformed_and_laid_down_in_their_order(tmp_path: Path) -> None:
     delivery = LocalDelivery(tmp_path, upper, Clock())
     delivery.put([b"a", b"b", b"c"])
-    assert list(FolderArrivals(tmp_path).since("recommendations", None)) == []
+    assert list(FolderArrivals(tmp_path).after("recommendations")) == []
     delivery.flush()
     assert laid(tmp_path, "recommendations") == [b"A", b"B", b"C"]
-    (one,) = FolderArrivals(tmp_path).since("recommendations", None)
+    (one,) = FolderArrivals(tmp_path).after("recommendations")
     assert one.key.startswith("recommendations/2026/03/01/12/retail-events-1-2026-03-01-12-00-00-")
     assert one.day is not None
     delivery.flush()
@@ -138,7 +138,7 @@ def test_a_record_waits_neither_for_many_nor_for_long(tmp_path: Path) -> None:
     assert laid(tmp_path, "recommendations") == [b"A"]
     clock.passes(60)
     delivery.tick()
-    assert len(list(FolderArrivals(tmp_path).since("recommendations", None))) == 1
+    assert len(list(FolderArrivals(tmp_path).after("recommendations"))) == 1
 
 
 def test_objects_are_of_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_objects_are_of_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     delivery = LocalDelivery(tmp_path, upper, Clock())
     for _ in range(10):
         delivery.put([b"x" * 9] * BATCH_RECORDS)
-    assert len(list(FolderArrivals(tmp_path).since("recommendations", None))) == 10
+    assert len(list(FolderArrivals(tmp_path).after("recommendations"))) == 10
 
 
 def test_keys_are_in_the_order_of_time(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_packed_objects_are_packed(tmp_path: Path) -> None:
     delivery = LocalDelivery(tmp_path, upper, Clock())
     delivery.put([b"a"])
     delivery.flush()
-    (one,) = FolderArrivals(tmp_path).since("recommendations", None)
+    (one,) = FolderArrivals(tmp_path).after("recommendations")
     assert gzip.decompress(FolderArrivals(tmp_path).read(one.key)) == b"A\n"
 
 

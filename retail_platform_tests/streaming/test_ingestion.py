@@ -23,6 +23,7 @@ from retail_platform.errors import LakeError
 from retail_platform.lake.folder import FolderStorage
 from retail_platform.lake.lake import Lake, Publication, Version
 from retail_platform.lake.s3 import S3Storage
+from retail_platform.streaming import daily
 from retail_platform.streaming import ingestion as ingestion_module
 from retail_platform.streaming.arrivals import BucketArrivals, FolderArrivals
 from retail_platform.streaming.ingestion import Ingestion
@@ -291,7 +292,7 @@ def test_files_are_put_together_as_new_ones_come(stream: Stream) -> None:
 
 
 def test_large_files_are_left_as_they_are(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingestion_module, "_LARGE_BYTES", 1)
+    monkeypatch.setattr(daily, "_LARGE_BYTES", 1)
     for number in range(10):
         stream.deliver(f"{number}.gz", answered(f"e-{number}"))
         stream.take()
@@ -371,7 +372,7 @@ def test_a_first_ingestion_that_dies_is_no_different(
 ) -> None:
     stream.deliver("a.gz", answered("e-1", "A01"))
     with monkeypatch.context() as patch:
-        patch.setattr(Ingestion, "_commit", dies_after(2))
+        patch.setattr(daily.DailyTables, "commit", dies_after(2))
         with pytest.raises(KeyboardInterrupt):
             stream.take()
     stream.take()
@@ -380,10 +381,10 @@ def test_a_first_ingestion_that_dies_is_no_different(
 
 
 def dies_after(commits: int) -> Callable[..., Version]:
-    commit = Ingestion._commit
+    commit = daily.DailyTables.commit
     left = [commits]
 
-    def dying(self: Ingestion, *args: Any) -> Version:
+    def dying(self: daily.DailyTables, *args: Any) -> Version:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
@@ -417,7 +418,7 @@ def test_rows_that_break_the_contract_are_not_published(
 def test_what_cannot_be_taken_back_is_told(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     stream.deliver("a.gz", answered("e-1", "A01"))
     with monkeypatch.context() as patch:
-        patch.setattr(Ingestion, "_commit", dies_after(1))
+        patch.setattr(daily.DailyTables, "commit", dies_after(1))
         with pytest.raises(KeyboardInterrupt):
             stream.take()
     stream.lake.vacuum(timedelta(0), timedelta(0))

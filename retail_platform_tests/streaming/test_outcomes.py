@@ -19,7 +19,8 @@ from retail_platform.engines.protocol import (
     TableResult,
 )
 from retail_platform.engines.spark import SparkEngine
-from retail_platform.streaming.rows import Answered, as_arrow, event_rows
+from retail_platform.streaming.daily import as_arrow
+from retail_platform.streaming.rows import Answered, event_rows
 from retail_platform_tests.parquet import read_rows, write_files
 from retail_platform_tests.streaming.deliveries import NOON, answered
 

@@ -23,7 +23,7 @@ class Watched:
     deliver: Callable[[str], None]
 
     def look(self) -> dg.RunRequest | dg.SkipReason:
-        """A tick; what it asks for is run."""
+        """A tick."""
         sensor = self.definitions.resolve_sensor_def("arrivals")
         context = dg.build_sensor_context(self.instance, definitions=self.definitions)
         found = sensor(context)
