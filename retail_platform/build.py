@@ -11,9 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from retail_platform.contracts.checks import CheckResult
+from retail_platform.contracts.checks import (
+    FEEDS,
+    READS_EVERY_COLUMN,
+    CheckResult,
+    check_of,
+    qualified,
+)
 from retail_platform.contracts.loader import Contracts
-from retail_platform.contracts.model import QUARANTINE, Table
+from retail_platform.contracts.model import QUARANTINE, Feed, Table
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.contracts.sql import referenced_tables
 from retail_platform.engines.protocol import (
@@ -122,6 +128,27 @@ class _Run:
 
 
 @dataclass(frozen=True)
+class Landed:
+    """Rows that take the place of those of a raw table that have the same keys.
+
+    Attributes:
+        table: The raw table.
+        files: They, each key once, in the contract's columns; where it is monthly, each file of one
+            month.
+        totals: What the whole table has to measure with them in it.
+        months: Where the table is monthly: from the first to the last month that they are of, or
+            that rows are of whose place they take; None without any.
+        unread: Columns of what has landed that the contract does not have.
+    """
+
+    table: Table
+    files: tuple[DataFile, ...]
+    totals: Measures
+    months: MonthRange | None = None
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Read:
     """What was read of the source.
 
@@ -225,10 +252,28 @@ class Builder:
                 _audit(read.results)
                 return self._publish(run, read.results, read)
 
+    def merge(self, landed: Sequence[Landed]) -> list[Built]:
+        """Merges what has landed into the raw layer; the caller is the lake's only writer.
+
+        Raises:
+            AuditFailed, ConfigurationError, LakeError, EngineError: As in `build_models`.
+        """
+        by_table = {one.table.name: one for one in landed}
+        tables = [table for table in self.contracts.layer("raw") if table.name in by_table]
+        run = self._plan(tables, self._merged_months(landed))
+        run = replace(run, pinned={t.name: v for t in tables if (v := self.lake.version(t.name))})
+        outputs = [self._merged_output(run, by_table[table.name]) for table in tables]
+        with self._discarding_on_failure(outputs):
+            written = self._run(RunRequest(tuple(outputs), self._references(tables)))
+            results = [self._reconciled_landing(run, r, by_table[r.table]) for r in written]
+            _audit(results)
+            totals = {name: one.totals for name, one in by_table.items()}
+            return self._publish(run, results, _Read(results, totals, set()))
+
     def audit(self, tables: Sequence[Table]) -> list[Audit]:
         """Checks the published versions of tables again, from their files, and builds nothing.
 
-        Raw tables are compared with the source's totals as of their last extraction, every other
+        Raw tables are compared with their feed's totals as of when they were last read, every other
         table with what the raw tables hold now.
 
         Raises:
@@ -243,7 +288,7 @@ class Builder:
         }
         for table in tables:
             if table.name not in versions:
-                raise _never_built(table)
+                raise never_built(table)
             self._require_known(table)
         asked = {table.name for table in tables}
         compared = {name for table in tables for name in self._compared_with(table)} - asked
@@ -335,7 +380,7 @@ class Builder:
     def _version(self, name: str) -> Version:
         version = self.lake.version(name)
         if version is None:
-            raise _never_built(self.contracts.table(name))
+            raise never_built(self.contracts.table(name))
         return version
 
     def _pin(self, tables: Sequence[Table]) -> dict[str, Version]:
@@ -373,6 +418,33 @@ class Builder:
             inputs=tuple(self._input(run, table, name) for name in sorted(inputs)),
             retained=self._retained(run, table),
             reads=reads,
+        )
+
+    def _merged_months(self, landed: Sequence[Landed]) -> MonthRange:
+        """The months that a merge writes anew: all where a contract changed."""
+        stored = self.stored_months
+        months = [one.months for one in landed if one.months]
+        if any(self.lake.plan(one.table).changes for one in landed) or not months:
+            return stored
+        return MonthRange(min(m.first for m in months), max(m.last for m in months))
+
+    def _merged_output(self, run: _Run, landed: Landed) -> OutputTable:
+        table = landed.table
+        rows = replace(table, layer=Feed.LANDING.value, name=f"landed_{table.name}")
+        keys = replace(rows, name=f"landed_{table.name}_keys")
+        merged = replace(table, sql=_merge_sql(table, rows, keys))
+        return OutputTable(
+            contract=merged,
+            location=self.lake.new_location(table),
+            field_ids=run.schemas[table.name].field_ids,
+            months=run.months_of(table),
+            inputs=(
+                self._input(run, table, table.name),
+                InputTable(rows, landed.files),
+                # Of no month: a row whose date was corrected leaves another month than it comes to.
+                InputTable(keys, tuple(DataFile(file.uri) for file in landed.files)),
+            ),
+            retained=self._retained(run, table),
         )
 
     def _input(self, run: _Run, reader: Table, name: str) -> InputTable:
@@ -504,6 +576,18 @@ class Builder:
             result, checks=(*result.checks, extraction.reads_every_column(table), *checks)
         )
 
+    def _reconciled_landing(self, run: _Run, result: TableResult, landed: Landed) -> TableResult:
+        table = landed.table
+        found = self._found(run, table, result.measures)
+        checks = reconcile(table, landed.totals, found, run.months, run.stored, FEEDS[Feed.LANDING])
+        told = (
+            f"sql/raw/schema.yml does not have {', '.join(landed.unread)}; add them there, or not"
+        )
+        unread = check_of(table, READS_EVERY_COLUMN).result(
+            table.name, len(landed.unread), told if landed.unread else ""
+        )
+        return replace(result, checks=(*result.checks, unread, *checks))
+
     def _reconciled_model(self, run: _Run, result: TableResult) -> TableResult:
         table = self.contracts.table(result.table)
         if result.report:
@@ -525,7 +609,7 @@ class Builder:
             checks = gates.checks(table, version.report)
         elif table.reconciles_with:
             if table.reconciles_with not in versions:
-                raise _never_built(self.contracts.table(table.reconciles_with))
+                raise never_built(self.contracts.table(table.reconciles_with))
             checks = reconcile(
                 table,
                 versions[table.reconciles_with].measures,
@@ -533,6 +617,15 @@ class Builder:
                 stored,
                 stored,
                 table.reconciles_with,
+            )
+        elif version.source_totals and table.feed is Feed.LANDING:
+            checks = reconcile(
+                table,
+                version.source_totals,
+                result.measures,
+                stored,
+                stored,
+                FEEDS[table.feed],
             )
         elif version.source_totals and table.name != QUARANTINE:
             quarantine = versions[QUARANTINE].measures if QUARANTINE in versions else {}
@@ -580,7 +673,24 @@ class Builder:
         return built
 
 
-def _never_built(table: Table) -> LakeError:
+def _merge_sql(table: Table, rows: Table, keys: Table) -> str:
+    columns = ", ".join(table.column_names)
+    same = " AND ".join(f"landed.{name} = kept.{name}" for name in table.primary_key)
+    kept = ", ".join(f"kept.{name}" for name in table.column_names)
+    return (
+        f"SELECT {columns} FROM {qualified(rows)} UNION ALL SELECT {kept} "
+        f"FROM {qualified(table)} kept LEFT ANTI JOIN {qualified(keys)} landed ON {same}"
+    )
+
+
+def never_built(table: Table) -> LakeError:
+    """What to say of a table that is needed and not there."""
+    if table.feed is Feed.LANDING:
+        return LakeError(
+            f"nothing has landed of {table.name} yet that could be taken: lay an export of it into "
+            f"landing/{table.name}/, then run `retail build {table.name}`; raw.landed_files says why "
+            "a file was set aside"
+        )
     return LakeError(
         f"{table.layer}.{table.name} was never built: run `retail build {table.name}` first"
     )

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from retail_platform.assets.events import delivered_assets, delivery_specs
+from retail_platform.assets.landing import landed_assets, landing_specs
 from retail_platform.assets.layers import BuilderOf, layer_assets, source_specs
 from retail_platform.assets.vectors import vector_store_asset
 from retail_platform.automation.schedules import nightly
-from retail_platform.automation.sensors import arrivals_sensor
+from retail_platform.automation.sensors import arrivals_sensor, landing_sensor
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import LAYERS
+from retail_platform.contracts.model import Feed
 from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings, load_settings
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 BUILD_JOB = "build"
 EVENTS_JOB = "events"
+LANDING_JOB = "landing"
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -31,15 +34,21 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         start_date=f"{settings.first_month}-01",
         end_offset=1,
     )
-    layers = [
-        layer_assets(platform.builder, layer, months, platform.source, _building(platform))
-        for layer in LAYERS
+    contracts, building = platform.contracts, _building(platform)
+    modelled = [
+        [table for table in contracts.layer(layer) if not table.delivered] for layer in LAYERS[1:]
     ]
+    layers = [
+        layer_assets(platform.builder, tables, months, platform.source, building)
+        for tables in (contracts.fed_by(Feed.SOURCE), *modelled)
+        if tables
+    ]
+    landed = landed_assets(platform.landing, building)
     delivered = delivered_assets(platform.ingestion)
     served = [vector_store_asset(platform.lake, platform.vector_store)] * settings.serves_vectors
     job = dg.define_asset_job(
         BUILD_JOB,
-        selection=dg.AssetSelection.assets(*layers, delivered, *served),
+        selection=dg.AssetSelection.assets(*layers, landed, delivered, *served),
         description="Builds every table from the source up, and publishes what recommends.",
     )
     arriving = dg.define_asset_job(
@@ -47,16 +56,26 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         selection=dg.AssetSelection.assets(delivered),
         description="Takes what has arrived into the lake.",
     )
+    landing = dg.define_asset_job(
+        LANDING_JOB,
+        selection=dg.AssetSelection.assets(landed),
+        description="Merges the exports of tables that have landed.",
+    )
     return dg.Definitions(
         assets=[
-            *source_specs(platform.contracts),
+            *source_specs(contracts),
+            *landing_specs(platform.landing),
             *delivery_specs(platform.ingestion),
             *layers,
+            landed,
             delivered,
             *served,
         ],
-        jobs=[job, arriving],
-        sensors=[arrivals_sensor(arriving, platform.ingestion)],
+        jobs=[job, arriving, landing],
+        sensors=[
+            arrivals_sensor(arriving, platform.ingestion),
+            landing_sensor(landing, platform.landing),
+        ],
         schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
         # Steps share one process: starting another costs ten times what a step's own work does.
         executor=dg.in_process_executor,

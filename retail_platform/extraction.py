@@ -6,7 +6,7 @@ from itertools import accumulate, groupby
 
 from retail_platform.contracts.checks import READS_EVERY_COLUMN, CheckResult, check_of
 from retail_platform.contracts.loader import Contracts
-from retail_platform.contracts.model import QUARANTINE, Table
+from retail_platform.contracts.model import QUARANTINE, Feed, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import Measures, SourceRead
 from retail_platform.errors import SourceError
@@ -47,7 +47,7 @@ class Extraction:
         self._months = months
         self._stored = stored
         self._connections = connections
-        self._monthly = tuple(table for table in contracts.layer("raw") if table.partition)
+        self._monthly = tuple(table for table in contracts.fed_by(Feed.SOURCE) if table.partition)
         asked = {table.name: table for table in tables}
         if asked.pop(QUARANTINE, None):
             asked |= {table.name: table for table in self._monthly}

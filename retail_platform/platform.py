@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from lambda_inference.answers import RecommendationEvent
     from lambda_inference.events import BrowseEvent
     from retail_platform.engines.spark import SparkEngine
+    from retail_platform.landing.feed import Landing
     from retail_platform.recommender.history import History
     from retail_platform.recommender.vector_store import VectorStore
+    from retail_platform.streaming.arrivals import Arrivals
     from retail_platform.streaming.ingestion import Ingestion
     from retail_platform.streaming.sending import Sink
 
 DELIVERED = "delivered"
 """The folder, or the prefix of the lake's bucket, where Firehose lays what it delivers."""
+
+LANDING = "landing"
+"""The folder, or the prefix of the lake's bucket, where exports of raw tables land."""
 
 SOURCE_DATABASE = "classicmodels"
 """The embedded PostgreSQL's database that stands in for a retailer's."""
@@ -56,8 +61,8 @@ class Platform:
 
     @cached_property
     def contracts(self) -> Contracts:
-        """The tables."""
-        return load_contracts()
+        """The tables, and which of them files feed."""
+        return load_contracts().landing(self.settings.landed_tables)
 
     @cached_property
     def lake(self) -> Lake:
@@ -119,18 +124,29 @@ class Platform:
     @cached_property
     def ingestion(self) -> "Ingestion":
         """What takes delivered events into the lake."""
-        from retail_platform.streaming.arrivals import BucketArrivals, FolderArrivals
         from retail_platform.streaming.ingestion import Ingestion
 
         settings = self.settings
-        arrivals = (
-            BucketArrivals(settings.lake_bucket, DELIVERED)
-            if settings.on_aws
-            else FolderArrivals(settings.home / DELIVERED)
-        )
         # New rows are audited where they are made, which is here on AWS too.
         auditor = DuckDBEngine(settings.memory_limit, settings.home / "spill")
-        return Ingestion(self.lake, auditor, arrivals)
+        return Ingestion(self.lake, auditor, self._arrivals(DELIVERED))
+
+    @cached_property
+    def landing(self) -> "Landing":
+        """What takes files that land into the raw layer."""
+        from retail_platform.landing.feed import Landing
+
+        settings = self.settings
+        local = DuckDBEngine(settings.memory_limit, settings.home / "spill")
+        return Landing(self.builder, local, self._arrivals(LANDING))
+
+    def _arrivals(self, place: str) -> "Arrivals":
+        from retail_platform.streaming.arrivals import BucketArrivals, FolderArrivals
+
+        settings = self.settings
+        if settings.on_aws:
+            return BucketArrivals(settings.lake_bucket, place)
+        return FolderArrivals(settings.home / place)
 
     @contextmanager
     def event_sink(

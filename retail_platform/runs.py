@@ -20,7 +20,7 @@ from retail_platform.assets.layers import ERROR_KIND, asset_key
 from retail_platform.assets.vectors import VECTOR_STORE, VECTOR_STORE_KEY
 from retail_platform.automation.schedules import range_tags
 from retail_platform.contracts.loader import LAYERS
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import Feed, Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
@@ -91,7 +91,7 @@ def run_build(
         SourceError: The source cannot be read, or holds no orders.
     """
     tables, publishes = select(platform, names)
-    extracts = any(table.layer == LAYERS[0] for table in tables)
+    extracts = any(table in platform.contracts.fed_by(Feed.SOURCE) for table in tables)
     # The source's server, where it is ours, stays up from the first question to the last read.
     with platform.source() if extracts else nullcontext() as source:
         if source is not None and platform.settings.has_embedded_source:
@@ -187,6 +187,8 @@ def _held_months(platform: Platform, source: Source | None) -> MonthRange | None
         for month in version.measures
         if parse_month(month) in stored
     ]
+    if any(table.feed is Feed.LANDING for table in monthly):
+        return stored  # what is about to land may be of any month
     if source is not None:
         queries = [source.prepare(table) for table in monthly if table.layer == LAYERS[0]]
         found = source.months((query for query in queries if query), stored)

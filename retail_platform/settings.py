@@ -43,6 +43,8 @@ class Settings(BaseSettings):
             On AWS without user and password, and only where the secret names no database.
         vectors_url: The PostgreSQL with pgvector from which recommendations are served,
             `postgresql://...`; the embedded one where unset, and none on AWS. A secret.
+        landed: The raw tables, with commas between them, whose rows do not come from the source but
+            from files that land in `landing/<table>/`.
         first_month: The first month of the monthly tables; earlier rows go to quarantine.
         refresh_months: How many months, the running one included, a nightly run refreshes.
         memory_limit: What the engine, or a query, may hold in memory before it spills to disk.
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     engine: Literal["duckdb", "spark", "glue"] = "duckdb"
     source_url: SecretStr | None = None
     vectors_url: SecretStr | None = None
+    landed: str = ""
     first_month: str = "2003-01"
     refresh_months: int = 2
     memory_limit: str = "2GB"
@@ -190,6 +193,11 @@ class Settings(BaseSettings):
                 "RETAIL_HOME in the environment"
             )
         return (init_settings, env_settings, in_file)
+
+    @property
+    def landed_tables(self) -> tuple[str, ...]:
+        """The raw tables that files feed."""
+        return tuple(dict.fromkeys(name for n in self.landed.split(",") if (name := n.strip())))
 
     @property
     def on_aws(self) -> bool:

@@ -37,6 +37,7 @@ from retail_platform_tests.aws import (
 from retail_platform_tests.glue.stand_in import JDBC_JARS, JOB, Run, StandIn, serving
 from retail_platform_tests.lambda_inference.events import firehose_request
 from retail_platform_tests.lambda_inference.test_firehose import lists_of
+from retail_platform_tests.landing.exports import export
 from retail_platform_tests.servers import MariaDB
 from retail_platform_tests.shop import Shop
 from retail_platform_tests.streaming.deliveries import failures_of, key, upload
@@ -319,3 +320,28 @@ def test_visitors_browse_into_the_stream_and_what_firehose_delivers_comes_back(
         {"error_code": "Lambda.FunctionError", "events": 0}
     ]
     assert "1 record left: not a browse event" in shop.run("replay", "--failed").stderr
+
+
+def test_what_lands_in_the_bucket_is_merged_by_the_job(on_aws: OnAws) -> None:
+    shop = replace(on_aws.shop, settings={**on_aws.shop.settings, "RETAIL_LANDED": "ratings"})
+    (before,) = shop.rows(
+        "SELECT count(*) AS n, min(customer_number) AS customer FROM raw.ratings"
+        " WHERE product_rating IS NOT NULL"
+    )
+    (one,) = shop.rows(
+        f"SELECT * FROM ratings WHERE customer_number = {before['customer']} LIMIT 1"
+    )
+    again = (one["customer_number"], one["product_code"], (one["product_rating"] + 1) % 6)
+    upload(LAKE_BUCKET, "landing/ratings/a.csv", export("ratings", [again, (999999, "new", 1)]))
+    upload(LAKE_BUCKET, "landing/ratings/b.csv", b"no ratings")
+    runs = len(on_aws.glue.runs)
+    result = shop.run("build", "ratings", "landed_files")
+    assert result.returncode == 0, result.stderr
+    assert "landed_files.none_set_aside: 1 offending" in result.stderr
+    assert len(on_aws.glue.runs) == runs + 1
+    assert shop.rows("SELECT count(*) AS n FROM ratings") == [{"n": before["n"] + 1}]
+    assert shop.rows(
+        "SELECT product_rating AS rating FROM ratings WHERE"
+        f" customer_number = {again[0]} AND product_code = '{again[1]}'"
+    ) == [{"rating": again[2]}]
+    shop.done("check", "ratings", "landed_files")

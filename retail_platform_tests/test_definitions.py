@@ -74,6 +74,7 @@ DEPENDENCIES = {
         "star/fact_orders",
     },
     "raw/customers": {"source/customers"},
+    "raw/landed_files": set(),
     "raw/employees": {"source/employees"},
     "raw/offices": {"source/offices"},
     "raw/order_details": {"source/orderdetails", "source/orders"},
@@ -101,7 +102,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 @pytest.fixture(scope="module")
 def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
     found = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    external = ("source/", "delivered/")
+    external = ("source/", "delivered/", "landing/")
     return {key: spec for key, spec in found.items() if not key.startswith(external)}
 
 
@@ -195,6 +196,7 @@ def test_one_engine_start_a_layer(definitions: dg.Definitions) -> None:
     assert sorted(node.name for node in job.nodes) == [
         "delivered_events",
         "events_layer",
+        "landed_tables",
         "ml__vector_store",
         "ml_layer",
         "raw_layer",

@@ -14,7 +14,7 @@ from retail_platform.build import AuditFailed, Builder, Built, PublicationStoppe
 from retail_platform.contracts.checks import CheckResult, checks_of
 from retail_platform.contracts.lineage import column_lineage
 from retail_platform.contracts.loader import LAYERS, Contracts, sql_folder
-from retail_platform.contracts.model import Severity, Table
+from retail_platform.contracts.model import Feed, Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.extraction import OpenSource
@@ -55,14 +55,18 @@ def delivered_key(folder: str) -> dg.AssetKey:
     return dg.AssetKey([DELIVERED, folder.replace("-", "_")])
 
 
+def landing_key(table: Table) -> dg.AssetKey:
+    """`landing/name`, the key of the files that land for a raw table."""
+    return dg.AssetKey([Feed.LANDING.value, table.name])
+
+
 def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
     """The OLTP tables as external assets, so that lineage begins where the data does."""
     read: dict[str, set[str]] = {}
-    for table in contracts.layer("raw"):
-        if table.sql:
-            for sources in column_lineage(contracts, table).values():
-                for source in sources:
-                    read.setdefault(source.table, set()).add(source.column)
+    for table in contracts.fed_by(Feed.SOURCE):
+        for sources in column_lineage(contracts, table).values():
+            for source in sources:
+                read.setdefault(source.table, set()).add(source.column)
     return [
         dg.AssetSpec(
             source_key(name),
@@ -79,22 +83,21 @@ def source_specs(contracts: Contracts) -> list[dg.AssetSpec]:
 
 def layer_assets(
     builder: Builder,
-    layer: str,
+    tables: Sequence[Table],
     partitions: dg.PartitionsDefinition[str],
     open_source: OpenSource,
     building: BuilderOf,
 ) -> dg.AssetsDefinition:
-    """All tables of a layer as one subsettable multi-asset.
+    """Tables of a layer as one subsettable multi-asset.
 
     Args:
-        builder: What they are, and what checks them.
-        layer: `raw`, which is read from the source, or a layer of models.
+        builder: What checks them.
+        tables: All of `raw` that is read from the source, or all models of another layer.
         partitions: The months of the monthly tables.
         open_source: Connects to the OLTP database.
         building: Gives what builds them in a step.
     """
-    contracts = builder.contracts
-    tables = tuple(table for table in contracts.layer(layer) if not table.delivered)
+    contracts, layer = builder.contracts, tables[0].layer
     lineage = {table.name: lineage_of(contracts, table) for table in tables}
 
     @dg.multi_asset(
@@ -200,8 +203,12 @@ def table_spec(
         partitions: The months, for a monthly one.
     """
     contracts = lake.contracts
-    if table.delivered:
+    if table.delivered == Feed.LANDING:
+        deps = [landing_key(landed) for landed in contracts.fed_by(Feed.LANDING)]
+    elif table.delivered:
         deps = [delivered_key(table.delivered)] if table.delivered != ANY_DELIVERY else []
+    elif table.feed is Feed.LANDING:
+        deps = [landing_key(table)]
     elif table.layer == "raw":
         deps = [source_key(name) for name in _source_tables(contracts, table)]
     else:
@@ -237,7 +244,9 @@ def table_spec(
 
 def _maker(table: Table) -> str:
     """What gives its rows, as Dagster's icons know it."""
-    return "scipy" if table.trained_from else "python" if table.delivered else "sql"
+    if table.trained_from:
+        return "scipy"
+    return "python" if table.delivered or table.feed is Feed.LANDING else "sql"
 
 
 def _source_tables(contracts: Contracts, table: Table) -> tuple[str, ...]:
@@ -247,7 +256,7 @@ def _source_tables(contracts: Contracts, table: Table) -> tuple[str, ...]:
             sorted(
                 {
                     name
-                    for monthly in contracts.layer("raw")
+                    for monthly in contracts.fed_by(Feed.SOURCE)
                     if monthly.partition
                     for name in _source_tables(contracts, monthly)
                 }
@@ -258,7 +267,8 @@ def _source_tables(contracts: Contracts, table: Table) -> tuple[str, ...]:
 
 
 def _description(table: Table) -> str:
-    sql = f"\n\n```sql\n{table.sql.strip()}\n```" if table.sql else ""
+    shows_sql = table.sql and table.feed is Feed.SOURCE
+    sql = f"\n\n```sql\n{table.sql.strip()}\n```" if shows_sql else ""
     return f"{table.description}\n\nGrain: {table.grain}.{sql}"
 
 
@@ -291,6 +301,15 @@ def _code(names: Sequence[str]) -> str:
 
 def lineage_of(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
     """Where a table's columns come from, as Dagster takes it."""
+    if table.feed is Feed.LANDING:
+        month = table.partition.column if table.partition else None
+        return dg.TableColumnLineage(
+            {
+                name: [dg.TableColumnDep(asset_key=landing_key(table), column_name=name)]
+                for name in table.column_names
+                if name != month
+            }
+        )
 
     def key(name: str) -> dg.AssetKey:
         return source_key(name) if table.layer == "raw" else asset_key(contracts.table(name))

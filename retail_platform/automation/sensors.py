@@ -5,7 +5,11 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
+from retail_platform.assets.landing import LOOK_TAG
+from retail_platform.assets.layers import asset_key
 from retail_platform.errors import RetailError
+from retail_platform.landing.feed import Landing
+from retail_platform.landing.looking import LEDGER, Place
 from retail_platform.streaming.ingestion import Ingestion
 
 EVERY_SECONDS = {"file": 3, "s3": 30}
@@ -13,6 +17,44 @@ EVERY_SECONDS = {"file": 3, "s3": 30}
 
 RETRY_SECONDS = 600
 """After which what could not be taken is tried again."""
+
+
+def landing_sensor(job: dg.JobDefinition | object, landing: Landing) -> dg.SensorDefinition:
+    """Merges exports of tables as they land.
+
+    Its cursor says where the next look begins; what was taken stands in the lake.
+    """
+
+    @dg.sensor(
+        name="landing",
+        job=job,  # type: ignore[arg-type]
+        minimum_interval_seconds=EVERY_SECONDS[urlsplit(landing.arrivals.uri).scheme],
+        description=f"Merges the exports of tables that land in {landing.arrivals.uri}.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not landing.tables:
+            return dg.SkipReason("no table is fed by files (RETAIL_LANDED)")
+        place = Place.load(context.cursor)
+        try:
+            look = landing.look(place)
+        except RetailError as error:
+            return dg.SkipReason(f"it cannot be seen what has landed: {error}")
+        if not look.pending:
+            context.update_cursor(look.next.dump())
+            return dg.SkipReason("nothing has landed")
+        # It stays where it is until they are taken.
+        tables = sorted({arrival.folder for arrival in look.pending})
+        newest = max(look.pending, key=lambda one: (one.modified, one.key))
+        window = int(time.time() // RETRY_SECONDS)
+        return dg.RunRequest(
+            run_key=f"{newest.key}@{newest.version}:{window}",
+            tags={LOOK_TAG: place.dump()},
+            asset_selection=[
+                asset_key(landing.contracts.table(name)) for name in (*tables, LEDGER)
+            ],
+        )
+
+    return sensor
 
 
 def arrivals_sensor(job: dg.JobDefinition | object, ingestion: Ingestion) -> dg.SensorDefinition:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from retail_platform.contracts.model import QUARANTINE, Column, ForeignKey, Severity, Table
+from retail_platform.contracts.model import QUARANTINE, Column, Feed, ForeignKey, Severity, Table
 
 RECONCILES = "reconciles"
 """The name of the check that compares a table's measures with those of what it was made from."""
@@ -14,6 +14,9 @@ refreshed month is better published although another month has to be built again
 
 READS_EVERY_COLUMN = "reads_every_column"
 """The name of the check that a raw table's query reads all columns that its source has."""
+
+FEEDS = {Feed.SOURCE: "the source", Feed.LANDING: "what has landed"}
+"""What to call the other side of a raw table."""
 
 ENOUGH_HISTORY = "enough_history"
 """The name of the check that a trained table's gates could be judged."""
@@ -149,10 +152,12 @@ def _checks(table: Table) -> Iterator[Check]:
         yield Check(gate.name, gate.description, gate.severity)
     if table.gates:
         yield Check(ENOUGH_HISTORY, "there are enough sales to judge the model by", Severity.WARN)
-    if table.layer == "raw" and table.name != QUARANTINE:
-        yield Check(READS_EVERY_COLUMN, "the query reads every column of its source", Severity.WARN)
+    if table.layer == "raw" and table.name != QUARANTINE and not table.delivered:
+        reader = "the query" if table.feed is Feed.SOURCE else "the contract"
+        told = f"{reader} reads every column of its {table.feed}"
+        yield Check(READS_EVERY_COLUMN, told, Severity.WARN)
     if table.measures and table.name != QUARANTINE:
-        counterpart = table.reconciles_with or "the source"
+        counterpart = table.reconciles_with or FEEDS[table.feed]
         names = ", ".join(table.measures)
         yield Check(RECONCILES, f"{names} equal {counterpart}")
         if table.partition:

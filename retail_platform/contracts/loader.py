@@ -1,7 +1,7 @@
 """Reads the contracts: `sql/<layer>/schema.yml` and the SQL file beside it for every table."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -16,6 +16,7 @@ from retail_platform.contracts.model import (
     QUARANTINE,
     VECTOR,
     Column,
+    Feed,
     ForeignKey,
     Gate,
     Rule,
@@ -78,6 +79,30 @@ class Contracts:
                 f"tables of sql/{layer} need each other in a circle: {' -> '.join(error.args[1])}"
             ) from error
         return tuple(self.tables[name] for name in order if name in graph)
+
+    def landing(self, names: Iterable[str]) -> "Contracts":
+        """The same, where the named raw tables are fed by files that land and not by the source.
+
+        Raises:
+            ConfigurationError: One of them is no raw table, or none that has rows of its own.
+        """
+        known = [table.name for table in self.layer("raw") if table.sql]
+        if unknown := [name for name in names if name not in known]:
+            raise ConfigurationError(
+                f"landed (RETAIL_LANDED): no raw table is called {', '.join(unknown)}; files can "
+                f"land for {', '.join(known)}"
+            )
+        landed = {name: replace(self.tables[name], feed=Feed.LANDING) for name in names}
+        tables = self.tables | landed
+        read = [t for t in tables.values() if t.layer == "raw" and t.feed is Feed.SOURCE]
+        if not any(table.partition for table in read):
+            # It is the source's: a file is taken whole, or set aside whole.
+            tables.pop(QUARANTINE, None)
+        return Contracts(tables)
+
+    def fed_by(self, feed: Feed) -> tuple[Table, ...]:
+        """The raw tables of a feed, in building order; the quarantine is the source's."""
+        return tuple(t for t in self.layer("raw") if t.feed is feed and not t.delivered)
 
     def _needs(self, table: Table) -> set[str]:
         if table.layer == "raw":
@@ -172,7 +197,7 @@ def _place(table: Table) -> str:
 
 def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
     where = f"sql/{layer}/schema.yml, table {name}"
-    written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path")
+    written = _fields(where, entry, Table, "layer", "name", "sql", "sql_path", "feed")
     has_sql = not (name == QUARANTINE or written.get("trained_from") or written.get("delivered"))
     sql_path = f"{layer}/{name}.sql" if has_sql else ""
     try:

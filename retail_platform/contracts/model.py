@@ -28,6 +28,13 @@ QUARANTINE = "quarantine"
 """The one table without SQL: the rows of monthly source tables that have no usable month."""
 
 
+class Feed(StrEnum):
+    """Where the rows of a raw table come from; each has one feed."""
+
+    SOURCE = "source"
+    LANDING = "landing"
+
+
 class Severity(StrEnum):
     """What a failed check does: `error` stops publication, `warn` is only reported."""
 
@@ -137,6 +144,7 @@ class Table:
         delivered: Set for a table that has no SQL because its rows are what was delivered: the
             folder of deliveries that they come from.
         by_day: Of a delivered table: the date column by whose days it is stored.
+        feed: `raw` only: where its rows come from; a setting, not a part of the contract.
         partition: Set for a table that is stored and built by month.
         foreign_keys: References to other tables.
         rules: Business rules.
@@ -161,6 +169,7 @@ class Table:
     trained_from: tuple[str, ...] = ()
     delivered: str = ""
     by_day: str = ""
+    feed: Feed = Feed.SOURCE
     partition: MonthPartition | None = None
     foreign_keys: tuple[ForeignKey, ...] = ()
     rules: tuple[Rule, ...] = ()

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchIcebergTableError,
@@ -19,6 +20,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     ValidationException,
 )
+from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual, Reference
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
@@ -267,6 +269,24 @@ class Lake:
         days = f"{table.by_day} >= '{since}' AND {table.by_day} <= '{to}'"
         with self.storage.reading(name):
             return iceberg.scan(row_filter=days, selected_fields=tuple(columns)).to_arrow()
+
+    def between(self, name: str, column: str, values: "pa.Array[Any]") -> Iterator[pa.RecordBatch]:
+        """Rows of a table, those among them whose `column` is from the least to the greatest of values.
+
+        What a file's own statistics rule out is not read; of the rest a part at a time is in memory.
+        """
+        table = self.contracts.table(name)
+        iceberg = self._load(table)
+        if iceberg is None or iceberg.current_snapshot() is None or not len(values):
+            return
+        least, greatest = pc.min(values).as_py(), pc.max(values).as_py()
+        with self.storage.reading(name):
+            yield from iceberg.scan(
+                row_filter=And(
+                    GreaterThanOrEqual(term=Reference(column), value=least),
+                    LessThanOrEqual(term=Reference(column), value=greatest),
+                )
+            ).to_arrow_batch_reader()
 
     def columns(self, name: str, snapshot_id: int | None = None) -> list[tuple[str, str]]:
         """Names and Iceberg types of the columns, as of a snapshot."""

@@ -1,0 +1,132 @@
+"""What stands in a file as a contract's types, exactly or not at all. Pure."""
+
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_platform.errors import RetailError
+
+_INTEGER = r"^[+-]?[0-9]+$"
+
+
+class UnfitFile(RetailError):
+    """A file that is not as the contract of its table says; the message says where and why."""
+
+
+class _Unfit(Exception):
+    """A column has a value that does not fit; which one is looked for then."""
+
+
+def fitted(column: "pa.Array[Any]", to: pa.DataType, name: str, before: int) -> "pa.Array[Any]":
+    """A column in another type, no value of it changed.
+
+    Text is read as JSON and CSV have it: a point in decimals, days as 2004-01-31, instants in ISO
+    8601 (in UTC where they do not say), binary data in base64.
+
+    Args:
+        column: What the file has.
+        to: The contract's type.
+        name: Of the column, for messages.
+        before: How many rows stand before these in the file.
+
+    Raises:
+        UnfitFile: A value does not fit.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()  # type: ignore[attr-defined]
+    if not _is_akin(column.type, to):
+        raise UnfitFile(f"{name} is {column.type} in the file and {to} in the contract")
+    try:
+        return _cast(column, to)
+    except (_Unfit, pa.ArrowInvalid, ValueError):
+        index = _first_unfit(column, to)
+        value = column[index].as_py()
+        shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:60]}...")
+        raise UnfitFile(f"row {before + index + 1}: {name} {shown} is no {_named(to)}") from None
+
+
+def _is_akin(type_: pa.DataType, to: pa.DataType) -> bool:
+    """Whether values of a type can be those of another: a float is no exact decimal."""
+    if type_ == to or pa.types.is_null(type_) or _is_text(type_):
+        return True
+    if pa.types.is_integer(to) or pa.types.is_decimal(to):
+        return pa.types.is_integer(type_) or pa.types.is_decimal(type_)
+    if pa.types.is_floating(to):
+        return pa.types.is_floating(type_)
+    if pa.types.is_date(to):
+        return pa.types.is_temporal(type_) and not pa.types.is_time(type_)
+    if pa.types.is_timestamp(to):
+        return pa.types.is_timestamp(type_) or pa.types.is_date(type_)
+    return pa.types.is_binary(to) and (
+        pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_)
+    )
+
+
+def _cast(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any]":
+    if _is_text(column.type) and not pa.types.is_null(column.type):
+        return _parsed(column.cast(pa.string()), to)
+    if pa.types.is_decimal(to) and pa.types.is_integer(column.type):
+        return column.cast(pa.decimal128(38, 0)).cast(to)
+    if pa.types.is_timestamp(column.type) and pa.types.is_date(to):
+        days = pc.floor_temporal(column, unit="day")
+        if not pc.all(pc.equal(days, column)).as_py() and column.null_count < len(column):
+            raise _Unfit
+    return column.cast(to)
+
+
+def _parsed(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any]":
+    if pa.types.is_string(to):
+        return column
+    if pa.types.is_binary(to):
+        import base64
+
+        decoded = [
+            None if value is None else base64.b64decode(value, validate=True)
+            for value in column.to_pylist()
+        ]
+        return pa.array(decoded, to)
+    if pa.types.is_integer(to):  # Arrow takes 0x1f for a number too
+        matches = pc.match_substring_regex(column, _INTEGER)
+        if not pc.all(matches).as_py() and column.null_count < len(column):
+            raise _Unfit
+        return pc.utf8_ltrim(column, "+").cast(to)
+    if pa.types.is_timestamp(to):
+        try:
+            return column.cast(pa.timestamp("us")).cast(to)
+        except pa.ArrowInvalid:
+            return column.cast(to)
+    return column.cast(to)
+
+
+def _first_unfit(column: "pa.Array[Any]", to: pa.DataType) -> int:
+    """The index of the first value that does not fit."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _cast(column.slice(low, middle - low), to)
+        except (_Unfit, pa.ArrowInvalid, ValueError):
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_null(type_)
+    )
+
+
+def _named(type_: pa.DataType) -> str:
+    """A type as contracts have it, and how it is written."""
+    name = re.sub(r"decimal128\((\d+), (\d+)\)", r"decimal(\1,\2)", str(type_))
+    written = {
+        "date32[day]": "date, such as 2004-01-31",
+        "timestamp[us, tz=UTC]": "timestamp, such as 2004-01-31T12:00:00Z",
+        "bool": "boolean: true or false",
+        "binary": "base64",
+    }
+    return written.get(name, name)
