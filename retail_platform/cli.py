@@ -740,6 +740,9 @@ def status(format: FormatOption = Format.TABLE) -> None:
     elif settings.serves_vectors:
         _say(f"vectors   the embedded PostgreSQL, data in {data_directory(settings.home)}")
     _say(f"events    arrive in {platform.ingestion.arrivals.uri}")
+    if landed := platform.landing.tables:
+        names = ", ".join(table.name for table in landed)
+        _say(f"files     land in {platform.landing.arrivals.uri}, of {names}")
 
 
 @app.command()

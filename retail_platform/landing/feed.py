@@ -210,7 +210,7 @@ class Landing:
                     reason = str(unfit)
                     counts[arrival.folder].set_aside += 1
                     counts[LEDGER].set_aside += 1
-                    _logger.warning("%s/%s is set aside: %s", self.arrivals.uri, arrival.key, unfit)
+                    _logger.info("%s/%s is set aside: %s", self.arrivals.uri, arrival.key, unfit)
                 path.unlink()
                 rows.append(
                     (

@@ -1,12 +1,21 @@
 """What stands in a file as a contract's types, exactly or not at all. Pure."""
 
-import re
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_platform.contracts.model import COLUMN_TYPES
+from retail_platform.engines.parquet import arrow_type
 from retail_platform.errors import RetailError
+
+_WRITTEN = {
+    "date": ", such as 2004-01-31",
+    "timestamp": ", such as 2004-01-31T12:00:00Z",
+    "boolean": ": true or false",
+    "binary": " in base64",
+}
+"""How values of a type are written, for messages."""
 
 _INTEGER = r"^[+-]?[0-9]+$"
 
@@ -37,14 +46,15 @@ def fitted(column: "pa.Array[Any]", to: pa.DataType, name: str, before: int) -> 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()  # type: ignore[attr-defined]
     if not _is_akin(column.type, to):
-        raise UnfitFile(f"{name} is {column.type} in the file and {to} in the contract")
+        raise UnfitFile(f"{name} is {column.type} in the file and {_named(to)} in the contract")
     try:
         return _cast(column, to)
     except (_Unfit, pa.ArrowInvalid, ValueError):
         index = _first_unfit(column, to)
         value = column[index].as_py()
         shown = repr(value if len(str(value)) <= 60 else f"{str(value)[:60]}...")
-        raise UnfitFile(f"row {before + index + 1}: {name} {shown} is no {_named(to)}") from None
+        told = f"row {before + index + 1}: {name} {shown} is no {_named(to)}"
+        raise UnfitFile(f"{told}{_WRITTEN.get(_named(to), '')}") from None
 
 
 def _is_akin(type_: pa.DataType, to: pa.DataType) -> bool:
@@ -121,12 +131,7 @@ def _is_text(type_: pa.DataType) -> bool:
 
 
 def _named(type_: pa.DataType) -> str:
-    """A type as contracts have it, and how it is written."""
-    name = re.sub(r"decimal128\((\d+), (\d+)\)", r"decimal(\1,\2)", str(type_))
-    written = {
-        "date32[day]": "date, such as 2004-01-31",
-        "timestamp[us, tz=UTC]": "timestamp, such as 2004-01-31T12:00:00Z",
-        "bool": "boolean: true or false",
-        "binary": "base64",
-    }
-    return written.get(name, name)
+    """A type as contracts have it."""
+    if pa.types.is_decimal(type_):
+        return f"decimal({type_.precision},{type_.scale})"
+    return next(name for name in COLUMN_TYPES if arrow_type(name) == type_)
