@@ -1,7 +1,7 @@
 """`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
 
 `python -m retail_platform_tests.benchmarks classic extraction star spark glue recommender
-inference big` chooses sections; without any, all but `big` (30M lines, some ten minutes) are run.
+inference landing big` chooses sections; without any, all but `big` (30M lines, some ten minutes) are run.
 """
 
 import json
@@ -21,6 +21,7 @@ from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
 from retail_platform.streaming.bundle import python_of_lambda, write_bundle
 from retail_platform_tests.benchmarks.inferring import cold_import, infer, queryable, streamed
+from retail_platform_tests.benchmarks.landing import looked, merged
 from retail_platform_tests.benchmarks.on_glue import MONTHS, NIGHTLY, shop_on_glue
 from retail_platform_tests.benchmarks.recommending import percentile, serve
 from retail_platform_tests.servers import mariadb_server, postgres_home
@@ -28,7 +29,17 @@ from retail_platform_tests.shop import Shop
 from retail_platform_tests.streaming.python313 import path_with_python
 from retail_platform_tests.test_online_retail import FILE
 
-SECTIONS = ("classic", "extraction", "star", "spark", "glue", "recommender", "inference", "big")
+SECTIONS = (
+    "classic",
+    "extraction",
+    "star",
+    "spark",
+    "glue",
+    "recommender",
+    "inference",
+    "landing",
+    "big",
+)
 _TRIES = 3
 
 
@@ -332,6 +343,26 @@ def inference(report: Report) -> None:
     )
 
 
+def landing(report: Report) -> None:
+    """Exports that land."""
+    merge = merged(1_000_000)
+    report.row(
+        f"{merge.lines:,} lines of csv merged into as many, half of them by key",
+        f"{merge.seconds:.1f} s, {merge.peak_mb:.0f} MB, {merge.rows:,} rows then",
+        f"{merge.bare_seconds:.1f} s (bare DuckDB, nothing checked or published)",
+        f"{merge.seconds / merge.bare_seconds:.1f} x",
+        "-",
+    )
+    look = looked(1_000_000)
+    report.row(
+        f"a look at {look.files:,} files, one of them new",
+        f"{look.seconds:.1f} s, {look.peak_mb:.0f} MB, {'seen' if look.found else 'not seen'}",
+        f"{look.list_seconds:.1f} s (listing all)",
+        f"{look.seconds / look.list_seconds:.2f} x",
+        "-",
+    )
+
+
 _TIMES_PUBLISHED = {110: (80, 30), 10_000: (90, 55), 100_000: (150, 120)}
 
 
@@ -360,6 +391,8 @@ def main() -> None:
         recommender(report)
     if "inference" in sections:
         inference(report)
+    if "landing" in sections:
+        landing(report)
     report.console.print(report.table)
 
 

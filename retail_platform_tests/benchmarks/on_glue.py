@@ -28,7 +28,7 @@ import pytest
 
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import load_contracts
-from retail_platform.contracts.model import Table
+from retail_platform.contracts.model import Feed, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.protocol import (
     Audit,
@@ -237,7 +237,9 @@ class OnGlue:
                         "password": address.password,
                         "fetchsize": "10000",
                     },
-                    "sources": [_told(table) for table in contracts.layer("raw") if table.sql],
+                    "sources": [
+                        _told(table) for table in contracts.fed_by(Feed.SOURCE) if table.sql
+                    ],
                     "models": [_told(table) for table in contracts.layer("star")],
                     "target": f"s3://{aws.LAKE_BUCKET}/{_SCRIPT_TARGET}",
                 }

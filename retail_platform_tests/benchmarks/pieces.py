@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from retail_platform.contracts.loader import load_contracts
+from retail_platform.contracts.model import Feed
 from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.sources.database import open_source
 
@@ -93,7 +94,7 @@ def fill_raw(home: Path, url: str) -> float:
     months = MonthRange.parse("2003-01", "2008-02")
     return timed(
         lambda: platform.builder.extract(
-            platform.contracts.layer("raw"), months, lambda: open_source(url)
+            platform.contracts.fed_by(Feed.SOURCE), months, lambda: open_source(url)
         )
     )
 
@@ -117,7 +118,7 @@ def bare_star(home: Path, _: str) -> float:
     con.execute("CREATE SCHEMA raw; CREATE SCHEMA star")
     files = {
         table.name: [file.uri for file in platform.lake.files(table.name)]
-        for table in platform.contracts.layer("raw")
+        for table in platform.contracts.fed_by(Feed.SOURCE)
     }
 
     def work() -> None:
@@ -211,7 +212,7 @@ def bare_spark_star(home: Path, _: str) -> float:
         session.read.parquet(*paths).createOrReplaceTempView(name)
 
     def work() -> None:
-        for table in platform.contracts.layer("raw"):
+        for table in platform.contracts.fed_by(Feed.SOURCE):
             if files := platform.lake.files(table.name):
                 show(table.name, [file.uri for file in files])
         for table in star:

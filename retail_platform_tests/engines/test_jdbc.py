@@ -16,7 +16,7 @@ import pytest
 
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import Contracts, load_contracts
-from retail_platform.contracts.model import QUARANTINE, Table
+from retail_platform.contracts.model import QUARANTINE, Feed, Table
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines import jdbc
 from retail_platform.engines.duckdb import DuckDBEngine
@@ -400,7 +400,7 @@ def test_the_raw_layer_is_that_of_the_laptops_reader(
     for number, engine in enumerate(engines):
         lake = Lake(FolderStorage(tmp_path / f"{number}"), CONTRACTS)
         builder = Builder(CONTRACTS, lake, engine, engine, YEARS.first)
-        layer = CONTRACTS.layer("raw")
+        layer = CONTRACTS.fed_by(Feed.SOURCE)
         extracted = builder.extract(layer, YEARS, lambda: open_source(database.url))
         built.append({one.result.table: one.result for one in extracted})
     assert_same(list(built[0].values()), list(built[1].values()))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from retail_platform.build import Builder
 from retail_platform.contracts.loader import load_contracts
+from retail_platform.contracts.model import Feed
 from retail_platform.contracts.months import MonthRange
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.engines.protocol import (
@@ -119,7 +120,7 @@ def assert_builds_are_the_same(
     built = []
     for engine in engines:
         builder = Builder(CONTRACTS, lake, engine, engine, all_.first)
-        extracted = builder.extract(CONTRACTS.layer("raw"), all_, lambda: open_source(url))
+        extracted = builder.extract(CONTRACTS.fed_by(Feed.SOURCE), all_, lambda: open_source(url))
         star = builder.build_models(STAR, all_)
         # What is retained, and dimensions that read themselves.
         again = builder.build_models(STAR, two)
