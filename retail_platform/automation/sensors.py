@@ -44,10 +44,10 @@ def landing_sensor(job: dg.JobDefinition | object, landing: Landing) -> dg.Senso
             return dg.SkipReason("nothing has landed")
         # It stays where it is until they are taken.
         tables = sorted({arrival.folder for arrival in look.pending})
-        newest = max(look.pending, key=lambda one: (one.modified, one.key))
+        first = look.pending[0]
         window = int(time.time() // RETRY_SECONDS)
         return dg.RunRequest(
-            run_key=f"{newest.key}@{newest.version}:{window}",
+            run_key=f"{first.key}@{first.version}:{window}",
             tags={LOOK_TAG: place.dump()},
             asset_selection=[
                 asset_key(landing.contracts.table(name)) for name in (*tables, LEDGER)

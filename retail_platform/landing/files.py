@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retail_platform.contracts.model import Column, Table
@@ -114,11 +115,14 @@ class LandedFile:
         if self.table.partition is None:
             return
         name, stored = self.table.partition.date, self.stored
-        for index, day in enumerate(batch.column(name).to_pylist()):
-            if day is None or not stored.first <= day < stored.end:
-                raise UnfitFile(
-                    f"row {before + index + 1}: {name} {_shown(day)} is not in {stored}"
-                )
+        days = batch.column(name)
+        good = pc.and_(
+            pc.greater_equal(days, pa.scalar(stored.first)), pc.less(days, pa.scalar(stored.end))
+        )
+        first = pc.index(good.fill_null(False), False).as_py()
+        if first >= 0:
+            day = days[first].as_py()
+            raise UnfitFile(f"row {before + first + 1}: {name} {_shown(day)} is not in {stored}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
