@@ -41,7 +41,7 @@ from retail_platform.landing.files import PLACE, LandedFile
 from retail_platform.landing.looking import LEDGER, Look, Place, Watched, all_pending, look
 from retail_platform.landing.values import UnfitFile
 from retail_platform.streaming.arrivals import Arrival, Arrivals
-from retail_platform.streaming.daily import DailyTables, RowTuples
+from retail_platform.streaming.daily import DailyTables, RowTuples, summed
 
 _logger = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Landing:
             checks: tuple[CheckResult, ...] = ()
             for batch in _batches(pending):
                 _logger.info("taking %d files, the first %s", len(batch), batch[0].key)
-                checks = self._take(batch, counts)
+                checks = summed(checks, self._take(batch, counts))
             for table in tables:
                 if table.optional:
                     self._daily.make(table)
@@ -443,12 +443,12 @@ def _totals(version: Version | None, stored: MonthRange) -> Measures:
 
 def _added(totals: Measures, other: Measures, times: int) -> Measures:
     """Measures by month, with others added to them or taken from them."""
-    summed = {month: dict(row) for month, row in totals.items()}
+    added = {month: dict(row) for month, row in totals.items()}
     for month, row in other.items():
-        of_month = summed.setdefault(month, {})
+        of_month = added.setdefault(month, {})
         for name, value in row.items():
             of_month[name] = of_month.get(name, Decimal(0)) + times * (value or 0)
-    return {month: row for month, row in summed.items() if any(row.values())}
+    return {month: row for month, row in added.items() if any(row.values())}
 
 
 def _batches(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:

@@ -4,7 +4,7 @@ Small files are put together as new ones come: of eight of about one size one is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import log
 from pathlib import Path
@@ -168,6 +168,18 @@ def as_arrow(table: Table, rows: RowTuples) -> pa.Table:
             column.name: pa.array(values, arrow_type(column.type))
             for column, values in zip(table.columns, columns, strict=True)
         }
+    )
+
+
+def summed(before: Sequence[CheckResult], now: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """Outcomes of two parts as those of both."""
+    if not before or not now:
+        return tuple(before or now)
+    return tuple(
+        replace(
+            new, failing_rows=old.failing_rows + new.failing_rows, detail=new.detail or old.detail
+        )
+        for old, new in zip(before, now, strict=True)
     )
 
 

@@ -9,7 +9,7 @@ and takes the objects again: events that are there already are known by their id
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +33,7 @@ from retail_platform.streaming.arrivals import (
     Arrivals,
     day_prefix,
 )
-from retail_platform.streaming.daily import DailyTables, RowTuples
+from retail_platform.streaming.daily import DailyTables, RowTuples, summed
 from retail_platform.streaming.rows import (
     Answered,
     Failure,
@@ -128,7 +128,7 @@ class Ingestion:
                 for name, one in self._take(batch).items():
                     before = found.get(name)
                     rows = one.rows + (before.rows if before else 0)
-                    checks = _summed(before.checks if before else (), one.checks)
+                    checks = summed(before.checks if before else (), one.checks)
                     found[name] = Ingested(one.version, rows, checks)
             return [found.get(table.name) or self._unchanged(table) for table in self.tables]
 
@@ -257,15 +257,3 @@ def _before(day: date) -> date:
 
 def _after(day: date) -> date:
     return day if day == date.max else day + timedelta(days=1)
-
-
-def _summed(before: Sequence[CheckResult], now: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
-    """Outcomes of two parts as those of both."""
-    if not before:
-        return tuple(now)
-    return tuple(
-        replace(
-            new, failing_rows=old.failing_rows + new.failing_rows, detail=new.detail or old.detail
-        )
-        for old, new in zip(before, now, strict=True)
-    )

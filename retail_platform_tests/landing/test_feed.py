@@ -242,6 +242,12 @@ def test_many_files_are_merged_some_at_a_time(
     assert (taken["ratings"].files, taken["landed_files"].files) == (8, 8)
     assert len(landed.lake.history("ratings")) == 3
     assert (1, "A", 1) in landed.rows("ratings")
+    landed.put("ratings/8.csv", b"none")
+    for number in range(9, 14):
+        landed.land(f"ratings/{number}.csv", [(number, "B", 1)])
+    told = landed.take("ratings")["landed_files"]
+    assert (told.files, told.set_aside) == (6, 1)
+    assert failing(told)["none_set_aside"].startswith("1 offending"), "of the first of two batches"
 
 
 # Set aside
