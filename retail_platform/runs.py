@@ -238,6 +238,8 @@ def prepare_dagster_home(folder: Path) -> None:
             "python_log_level": "INFO",
         },
         "event_log_storage": storage,
+        # What a sensor asks for begins at once, and not up to five seconds later.
+        "run_queue": {"dequeue_interval_seconds": 1},
     }
     with _told_plainly(folder):
         folder.mkdir(parents=True, exist_ok=True)
