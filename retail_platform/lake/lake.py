@@ -270,6 +270,18 @@ class Lake:
         with self.storage.reading(name):
             return iceberg.scan(row_filter=days, selected_fields=tuple(columns)).to_arrow()
 
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """All rows of a table, a part at a time in memory.
+
+        Raises:
+            LakeError: It was never built.
+        """
+        iceberg = self._load(self.contracts.table(name))
+        if iceberg is None:
+            raise LakeError(f"{name} was never built: run `retail build {name}` first")
+        with self.storage.reading(name):
+            yield from iceberg.scan().to_arrow_batch_reader()
+
     def between(self, name: str, column: str, values: "pa.Array[Any]") -> Iterator[pa.RecordBatch]:
         """Rows of a table, those among them whose `column` is from the least to the greatest of values.
 

@@ -41,12 +41,12 @@ def replay(lake: Lake, sink: Sink) -> Replayed:
     Raises:
         LakeError: Nothing was ever taken into the lake.
     """
-    failures = lake.rows("delivery_failures").sort_by("failure_id")
     ids = lake.rows("recommendation_events", columns=["event_id"])["event_id"]
     there = set(ids.to_pylist())
     outcome = Replayed()
     waiting: list[bytes] = []
-    for failure in failures.to_pylist():
+    failures = lake.batches("delivery_failures")
+    for failure in (failure for batch in failures for failure in batch.to_pylist()):
         try:
             events = events_of(Record("", failure["data"] or b"", origin=failure["failure_id"]))
         except Rejected as rejected:
