@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test slow coverage setup lint dev bench lock glue-bundle lambda-bundle
+.PHONY: demo test slow coverage setup lint dev bench lock glue-bundle lambda-bundle athena-queries
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
@@ -35,6 +35,9 @@ GLUE_LIBRARIES := retail_platform_tests/glue/requirements.lock
 
 glue-bundle: setup  ## What AWS Glue runs, in dist/glue
 	$(BIN)/python -m retail_platform.glue.bundle dist/glue
+
+athena-queries: setup  ## The questions that Athena keeps by name, in dist/athena
+	$(BIN)/python -m retail_platform.serving.named_queries dist/athena
 
 lambda-bundle: setup  ## What AWS Lambda runs, in dist/lambda
 	$(BIN)/python -m retail_platform.streaming.bundle dist/lambda

@@ -1,0 +1,1 @@
+SELECT count(*) AS lines FROM "${database_prefix}star"."fact_orders"

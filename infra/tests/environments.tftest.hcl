@@ -1,0 +1,92 @@
+mock_provider "aws" {
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c"] }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { name = "eu-central-1" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:eu-central-1:123456789012:key/1" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:alarms" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:flow" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/flow" }
+  }
+}
+
+variables {
+  environment        = "prod"
+  zone_count         = 3
+  monthly_budget_usd = 1000
+  source_secret_arn  = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:retail/source-abc"
+  glue_bundle        = "./modules/catalog_etl/tests/bundle"
+  athena_queries     = "./modules/catalog_etl/tests/queries"
+}
+
+run "the_platform_is_told_all_that_it_needs" {
+  command = apply
+
+  assert {
+    condition     = output.settings.RETAIL_ENV == "aws" && output.settings.RETAIL_GLUE_JOB == "retail-prod" && output.settings.RETAIL_ATHENA_WORKGROUP == "retail-prod"
+    error_message = "the settings have to name what was made"
+  }
+}
+
+run "one_zone_in_prod_is_refused" {
+  command         = plan
+  expect_failures = [var.zone_count]
+
+  variables {
+    zone_count = 1
+  }
+}
+
+run "one_zone_in_dev_is_not" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    zone_count  = 1
+  }
+}
+
+run "an_unknown_environment_is_refused" {
+  command         = plan
+  expect_failures = [var.environment]
+
+  variables {
+    environment = "staging"
+  }
+}
+
+run "a_name_that_is_too_long_is_refused" {
+  command         = plan
+  expect_failures = [var.name]
+
+  variables {
+    name = "a-name-that-is-too-long"
+  }
+}
+
+run "what_is_no_region_is_refused" {
+  command         = plan
+  expect_failures = [var.region]
+
+  variables {
+    region = "Frankfurt"
+  }
+}
