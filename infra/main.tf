@@ -52,3 +52,25 @@ module "catalog_etl" {
     security_group_id = module.network.network.security_group_ids.glue
   }
 }
+
+module "streaming" {
+  source = "./modules/streaming"
+  count  = var.vectors == null ? 0 : 1
+
+  name               = local.name
+  stream             = var.stream
+  buckets            = module.lake.buckets
+  kms_key_arn        = module.foundation.kms_key_arn
+  bundle             = var.lambda_bundle
+  architecture       = var.lambda_architecture
+  vectors            = var.vectors
+  stand_in           = local.is_local
+  concurrency        = var.lambda_concurrency
+  buffer_seconds     = var.buffer_seconds
+  log_retention_days = var.log_retention_days
+
+  network = {
+    subnet_ids        = module.network.network.subnets.app[*].id
+    security_group_id = module.network.network.security_group_ids.lambda
+  }
+}

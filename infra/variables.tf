@@ -116,3 +116,47 @@ variable "scan_limit_gb" {
   type        = number
   default     = 100
 }
+
+variable "vectors" {
+  description = "The PostgreSQL with pgvector that recommendations are served from: its URL without a password, and either the ARN of a secret with the login or that of the database user that IAM lets in; null for no stream of events."
+  type = object({
+    url        = string
+    secret_arn = optional(string)
+    user_arn   = optional(string)
+  })
+  default = null
+}
+
+variable "stream" {
+  description = "The Kinesis stream of browse events: its mode (PROVISIONED or ON_DEMAND), its shards where it is provisioned, and how many hours it keeps events."
+  type = object({
+    mode            = string
+    shards          = optional(number, 1)
+    retention_hours = optional(number, 168)
+  })
+  default = { mode = "PROVISIONED" }
+}
+
+variable "lambda_bundle" {
+  description = "The zip of the Lambda, which `make lambda-bundle` makes."
+  type        = string
+  default     = "../dist/lambda/lambda-inference-arm64.zip"
+}
+
+variable "lambda_architecture" {
+  description = "The processor that the bundle is for: arm64 or x86_64."
+  type        = string
+  default     = "arm64"
+}
+
+variable "lambda_concurrency" {
+  description = "How many of the Lambda may run at a time, each with a connection to the vector store."
+  type        = number
+  default     = 20
+}
+
+variable "buffer_seconds" {
+  description = "How long Firehose waits for more events before it lays them down."
+  type        = number
+  default     = 60
+}

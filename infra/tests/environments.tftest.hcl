@@ -46,6 +46,23 @@ run "the_platform_is_told_all_that_it_needs" {
   }
 }
 
+run "with_a_vector_store_there_is_a_stream" {
+  command = plan
+
+  variables {
+    lambda_bundle = "./modules/streaming/tests/lambda-inference-arm64.zip"
+    vectors = {
+      url      = "postgresql://reader@db.example.com:5432/recommender"
+      user_arn = "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-1/reader"
+    }
+  }
+
+  assert {
+    condition     = output.settings.RETAIL_EVENT_STREAM == "retail-prod-events"
+    error_message = "the platform has to be told its stream"
+  }
+}
+
 run "one_zone_in_prod_is_refused" {
   command         = plan
   expect_failures = [var.zone_count]
