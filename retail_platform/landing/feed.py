@@ -7,7 +7,7 @@ ingestion dies between its commits, the next one merges the same files again, wh
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,7 +40,7 @@ from retail_platform.lake.lake import Version
 from retail_platform.landing.files import PLACE, LandedFile
 from retail_platform.landing.looking import LEDGER, Look, Place, Watched, all_pending, look
 from retail_platform.landing.values import UnfitFile
-from retail_platform.streaming.arrivals import Arrival, Arrivals
+from retail_platform.streaming.arrivals import Arrival, Arrivals, batches
 from retail_platform.streaming.daily import DailyTables, RowTuples, summed
 
 _logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Landing:
             pending.sort(key=lambda one: (one.modified, one.key))
             counts = {name: _Counts() for name in (*asked, LEDGER)}
             checks: tuple[CheckResult, ...] = ()
-            for batch in _batches(pending):
+            for batch in batches(pending, BATCH_OBJECTS, BATCH_BYTES):
                 _logger.info("taking %d files, the first %s", len(batch), batch[0].key)
                 checks = summed(checks, self._take(batch, counts))
             for table in tables:
@@ -449,16 +449,3 @@ def _added(totals: Measures, other: Measures, times: int) -> Measures:
         for name, value in row.items():
             of_month[name] = of_month.get(name, Decimal(0)) + times * (value or 0)
     return {month: row for month, row in added.items() if any(row.values())}
-
-
-def _batches(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
-    batch: list[Arrival] = []
-    size = 0
-    for arrival in arrivals:
-        if batch and (size + arrival.size > BATCH_BYTES or len(batch) == BATCH_OBJECTS):
-            yield batch
-            batch, size = [], 0
-        batch.append(arrival)
-        size += arrival.size
-    if batch:
-        yield batch

@@ -8,7 +8,7 @@ what is new need not be looked for among all that is old.
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -85,6 +85,20 @@ class Arrivals(Protocol):
 def day_prefix(folder: str, day: date) -> str:
     """What the keys of a day begin with."""
     return f"{folder}/{day:%Y/%m/%d}/"
+
+
+def batches(arrivals: Iterable[Arrival], objects: int, bytes_: int) -> Iterator[list[Arrival]]:
+    """Arrivals, so many at a time, and so large together, unless one alone is larger."""
+    batch: list[Arrival] = []
+    size = 0
+    for arrival in arrivals:
+        if batch and (size + arrival.size > bytes_ or len(batch) == objects):
+            yield batch
+            batch, size = [], 0
+        batch.append(arrival)
+        size += arrival.size
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True)

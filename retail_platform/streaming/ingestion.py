@@ -8,7 +8,7 @@ and takes the objects again: events that are there already are known by their id
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -31,6 +31,7 @@ from retail_platform.streaming.arrivals import (
     RECOMMENDATIONS,
     Arrival,
     Arrivals,
+    batches,
     day_prefix,
 )
 from retail_platform.streaming.daily import DailyTables, RowTuples, summed
@@ -123,7 +124,7 @@ class Ingestion:
             self._take_back()
             found: dict[str, Ingested] = {}
             # Listed once: what comes meanwhile is the next ingestion's.
-            for batch in _batches(self.pending()):
+            for batch in batches(self.pending(), BATCH_OBJECTS, BATCH_BYTES):
                 _logger.info("taking %d objects from %s", len(batch), batch[0].key)
                 for name, one in self._take(batch).items():
                     before = found.get(name)
@@ -236,19 +237,6 @@ class Ingestion:
 def delivered_tables(contracts: Contracts) -> tuple[Table, ...]:
     """The tables that deliveries fill."""
     return tuple(table for table in contracts.layer("events") if table.delivered)
-
-
-def _batches(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
-    batch: list[Arrival] = []
-    size = 0
-    for arrival in arrivals:
-        if batch and (size + arrival.size > BATCH_BYTES or len(batch) == BATCH_OBJECTS):
-            yield batch
-            batch, size = [], 0
-        batch.append(arrival)
-        size += arrival.size
-    if batch:
-        yield batch
 
 
 def _before(day: date) -> date:
