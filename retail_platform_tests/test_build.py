@@ -38,6 +38,16 @@ from retail_platform.sources.sample.load import load
 from retail_platform_tests.parquet import path_of, read_rows
 
 FEBRUARY = MonthRange.parse("2004-02")
+SOURCE_FED = (
+    "offices",
+    "employees",
+    "product_lines",
+    "products",
+    "customers",
+    "ratings",
+    "order_details",
+    "orders",
+)
 MARCH = MonthRange.parse("2004-03")
 PAYMENT = "INSERT INTO payments SELECT min(customerNumber), '{}', date '{}', 10.25 FROM customers"
 
@@ -394,6 +404,26 @@ def test_a_monthly_table_brings_the_quarantine_along(shop: Shop) -> None:
     built = shop.extract(MARCH, "order_details")
     assert [one.version.table for one in built] == ["order_details", "quarantine"]
     assert outcome(built, "order_details", "reconciles").passed
+    assert len(shop.rows("quarantine")) == 1
+
+
+def test_a_table_that_files_feed_is_not_read_from_the_source(shop: Shop) -> None:
+    shop.build()
+    before = shop.rows("payments")
+    shop.execute(
+        "UPDATE payments SET amount = amount + 1",
+        "UPDATE payments SET paymentDate = '1999-01-01' WHERE checkNumber ="
+        " (SELECT min(checkNumber) FROM payments)",
+    )
+    later = replace(shop, contracts=shop.contracts.landing(["payments"]))
+    tables = [table.name for table in later.contracts.fed_by(Feed.SOURCE)]
+    built = later.extract(None, *tables)
+    assert {one.version.table for one in built} == set(tables) == {*SOURCE_FED, "quarantine"}
+    assert later.rows("payments") == before
+    assert later.rows("quarantine") == []
+    # Fed by the source again, it is.
+    shop.extract()
+    assert shop.rows("payments") != before
     assert len(shop.rows("quarantine")) == 1
 
 
