@@ -430,7 +430,7 @@ class Builder:
 
     def _merged_output(self, run: _Run, landed: Landed) -> OutputTable:
         table = landed.table
-        rows = replace(table, layer=Feed.LANDING.value, name=f"landed_{table.name}")
+        rows = landed_rows(table)
         keys = replace(rows, name=f"landed_{table.name}_keys")
         merged = replace(table, sql=_merge_sql(table, rows, keys))
         return OutputTable(
@@ -671,6 +671,11 @@ class Builder:
             versions[table.name] = version
             built.append(Built(version, result, run.months_of(table)))
         return built
+
+
+def landed_rows(table: Table) -> Table:
+    """A raw table's rows that have landed, as SQL names them."""
+    return replace(table, layer=Feed.LANDING.value, name=f"landed_{table.name}")
 
 
 def _merge_sql(table: Table, rows: Table, keys: Table) -> str:

@@ -16,6 +16,7 @@ from retail_platform.contracts.lineage import column_lineage
 from retail_platform.contracts.loader import LAYERS, Contracts, sql_folder
 from retail_platform.contracts.model import Feed, Severity, Table
 from retail_platform.contracts.months import MonthRange, parse_month
+from retail_platform.engines.extraction import source_columns
 from retail_platform.errors import ConfigurationError, RetailError
 from retail_platform.extraction import OpenSource
 from retail_platform.lake.lake import Lake
@@ -302,12 +303,11 @@ def _code(names: Sequence[str]) -> str:
 def lineage_of(contracts: Contracts, table: Table) -> dg.TableColumnLineage:
     """Where a table's columns come from, as Dagster takes it."""
     if table.feed is Feed.LANDING:
-        month = table.partition.column if table.partition else None
+        files = landing_key(table)
         return dg.TableColumnLineage(
             {
-                name: [dg.TableColumnDep(asset_key=landing_key(table), column_name=name)]
-                for name in table.column_names
-                if name != month
+                column.name: [dg.TableColumnDep(asset_key=files, column_name=column.name)]
+                for column in source_columns(table)
             }
         )
 

@@ -10,6 +10,7 @@ from retail_platform.assets.layers import asset_key
 from retail_platform.errors import RetailError
 from retail_platform.landing.feed import Landing
 from retail_platform.landing.looking import LEDGER, Place
+from retail_platform.streaming.arrivals import Arrival
 from retail_platform.streaming.ingestion import Ingestion
 
 EVERY_SECONDS = {"file": 3, "s3": 30}
@@ -44,10 +45,8 @@ def landing_sensor(job: dg.JobDefinition | object, landing: Landing) -> dg.Senso
             return dg.SkipReason("nothing has landed")
         # It stays where it is until they are taken.
         tables = sorted({arrival.folder for arrival in look.pending})
-        first = look.pending[0]
-        window = int(time.time() // RETRY_SECONDS)
         return dg.RunRequest(
-            run_key=f"{first.key}@{first.version}:{window}",
+            run_key=_run_key(look.pending[0]),
             tags={LOOK_TAG: place.dump()},
             asset_selection=[
                 asset_key(landing.contracts.table(name)) for name in (*tables, LEDGER)
@@ -77,7 +76,11 @@ def arrivals_sensor(job: dg.JobDefinition | object, ingestion: Ingestion) -> dg.
             return dg.SkipReason(f"it cannot be seen what has arrived: {error}")
         if first is None:
             return dg.SkipReason("nothing has arrived")
-        window = int(time.time() // RETRY_SECONDS)
-        return dg.RunRequest(run_key=f"{first.key}@{first.version}:{window}")
+        return dg.RunRequest(run_key=_run_key(first))
 
     return sensor
+
+
+def _run_key(first: Arrival) -> str:
+    """One run for what waits first, and another after a while if it still does."""
+    return f"{first.key}@{first.version}:{int(time.time() // RETRY_SECONDS)}"

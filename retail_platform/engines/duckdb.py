@@ -110,7 +110,7 @@ class _DuckDB:
             for column in contract.columns
         )
         if table.files:
-            listed = ", ".join(_quote(_path(file.uri)) for file in table.files)
+            listed = ", ".join(quoted(_path(file.uri)) for file in table.files)
             rows = f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)"
         else:
             rows = f"SELECT {columns} WHERE false"
@@ -258,7 +258,7 @@ class _DuckDB:
                 ", OVERWRITE_OR_IGNORE true, FILENAME_PATTERN 'part-{uuid}'"
             )
         files = self.connection.execute(
-            f"COPY ({select}) TO {_quote(target)} ({options})"
+            f"COPY ({select}) TO {quoted(target)} ({options})"
         ).fetchall()
         return [
             DataFile(f"file://{path}", month)
@@ -290,5 +290,6 @@ def _path(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
 
 
-def _quote(value: object) -> str:
+def quoted(value: object) -> str:
+    """A text as a literal of SQL."""
     return "'" + str(value).replace("'", "''") + "'"

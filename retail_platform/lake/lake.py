@@ -161,6 +161,12 @@ class Lake:
             except NoSuchTableError:
                 return None
 
+    def _existing(self, name: str) -> IcebergTable:
+        iceberg = self._load(self.contracts.table(name))
+        if iceberg is None:
+            raise LakeError(f"{name} was never built: run `retail build {name}` first")
+        return iceberg
+
     def _identifier(self, table: Table) -> tuple[str, str]:
         return self.storage.namespace(table.layer), table.name
 
@@ -238,10 +244,7 @@ class Lake:
         Raises:
             LakeError: It was never built.
         """
-        table = self.contracts.table(name)
-        iceberg = self._load(table)
-        if iceberg is None:
-            raise LakeError(f"{name} was never built: run `retail build {name}` first")
+        iceberg = self._existing(name)
         with self.storage.reading(name):
             return iceberg.scan(snapshot_id=snapshot_id, selected_fields=tuple(columns)).to_arrow()
 
@@ -276,9 +279,7 @@ class Lake:
         Raises:
             LakeError: It was never built.
         """
-        iceberg = self._load(self.contracts.table(name))
-        if iceberg is None:
-            raise LakeError(f"{name} was never built: run `retail build {name}` first")
+        iceberg = self._existing(name)
         with self.storage.reading(name):
             yield from iceberg.scan().to_arrow_batch_reader()
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retail_platform.build import Builder, Built, Landed
+from retail_platform.build import Builder, Built, Landed, landed_rows
 from retail_platform.contracts.checks import CheckResult, qualified
 from retail_platform.contracts.loader import Contracts
 from retail_platform.contracts.model import Feed, Table
@@ -49,8 +49,6 @@ BATCH_OBJECTS = 1_000
 BATCH_BYTES = 256_000_000
 """Of files that are merged at a time, as they are stored."""
 
-_MERGED = Feed.LANDING.value
-
 
 @dataclass(frozen=True)
 class Taken:
@@ -76,31 +74,16 @@ class _Staged:
     """A file that is as its contract says, as Parquet.
 
     Attributes:
-        arrival: The file.
         table: Its table.
         files: Its rows, with `PLACE`.
         rows: How many.
         unread: See `Landed`.
     """
 
-    arrival: Arrival
     table: Table
     files: tuple[DataFile, ...]
     rows: int
     unread: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Newest:
-    """What the files of one table come to.
-
-    Attributes:
-        landed: Their rows, of each key the last one.
-        staged: The files.
-    """
-
-    landed: Landed
-    staged: tuple[_Staged, ...]
 
 
 @dataclass
@@ -260,7 +243,7 @@ class Landing:
                     f"{one.check.name}: {one.check.description}: {one.detail}" for one in wrong
                 )
             )
-        return _Staged(arrival, table, files, audit.row_count, file.unread)
+        return _Staged(table, files, audit.row_count, file.unread)
 
     def _merge(self, by_table: Sequence[Sequence[_Staged]], folder: Path) -> list[Built]:
         lake = self.builder.lake
@@ -321,7 +304,7 @@ class Landing:
 
     def _replaced(self, table: Table, newest: TableResult, folder: Path) -> TableResult:
         """The rows of the lake whose keys come anew."""
-        landed = replace(table, layer=_MERGED, name=f"landed_{table.name}")
+        landed = landed_rows(table)
         candidates = replace(landed, name=f"replaced_{table.name}")
         same = " AND ".join(f"old.{name} = landed.{name}" for name in table.primary_key)
         columns = ", ".join(f"old.{name}" for name in table.column_names)
@@ -342,11 +325,11 @@ class Landing:
         """Rows of the lake whose key begins as one that comes anew, a part at a time in memory."""
         first = table.primary_key[0]
         paths = [file.uri.removeprefix("file://") for file in newest.files]
+        schema = stored_schema(table, _field_ids(table))
         keys = pa.concat_arrays(
             [pq.read_table(one, columns=[first]).column(first).combine_chunks() for one in paths]
-            or [pa.array([], stored_schema(table, _field_ids(table)).field(first).type)]
+            or [pa.array([], schema.field(first).type)]
         )
-        schema = stored_schema(table, _field_ids(table))
         with pq.ParquetWriter(path, schema) as writer:
             for batch in self.builder.lake.between(table.name, first, keys):
                 there = pc.is_in(batch.column(first).cast(keys.type), value_set=keys)
@@ -409,20 +392,13 @@ class Landing:
     def _of_ledger(self, told: _Counts, checks: tuple[CheckResult, ...]) -> Taken:
         version = self.builder.lake.version(LEDGER)
         assert version is not None  # noqa: S101  (made before)
-        if not checks:
-            (audit,) = self.local.audit([InputTable(self.ledger, ())], ())
-            checks = audit.checks
+        checks = checks or self._daily.audit_of_nothing(self.ledger)
         return Taken(version, told.files, told.set_aside, 0, checks)
 
 
 def _with_place(table: Table) -> Table:
     """A table as its files are staged."""
-    return replace(
-        table,
-        layer=_MERGED,
-        name=f"landed_{table.name}",
-        columns=(*table.columns, PLACE),
-    )
+    return replace(landed_rows(table), columns=(*table.columns, PLACE))
 
 
 def _field_ids(table: Table) -> dict[str, int]:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from retail_platform.contracts.model import Column, Table
 from retail_platform.contracts.months import MonthRange
+from retail_platform.engines.duckdb import quoted
 from retail_platform.engines.extraction import source_columns
 from retail_platform.engines.parquet import arrow_type
 from retail_platform.landing.values import UnfitFile, fitted
@@ -29,6 +30,9 @@ _ROWS_AT_ONCE = 20_000
 _DELIMITERS = (",", ";", "\t", "|")
 
 _HEADER_BYTES = 64 * 1024
+
+_LINES_TOLD = 3
+"""Of a message of DuckDB's, whose further lines name options that nobody here can set."""
 
 _FORMATS = {"csv": "csv", "json": "json", "jsonl": "json", "ndjson": "json", "parquet": "parquet"}
 """By the end of a name."""
@@ -102,7 +106,7 @@ class LandedFile:
         with self._told():
             for rows in self._rows():
                 columns = [
-                    fitted(_whole(rows[column.name]), types[column.name], column.name, before)
+                    fitted(rows.column(column.name), types[column.name], column.name, before)
                     for column in self.columns
                 ]
                 columns.append(pa.array([self.place] * len(rows), types[PLACE.name]))
@@ -172,7 +176,7 @@ class LandedFile:
                 with pq.ParquetFile(self.path) as file:
                     return list(file.schema_arrow.names)
 
-    def _rows(self) -> Iterator[pa.Table]:
+    def _rows(self) -> Iterator[pa.RecordBatch]:
         match self._format:
             case "csv":
                 return self._of_csv()
@@ -181,11 +185,10 @@ class LandedFile:
             case _:
                 return self._of_parquet()
 
-    def _of_parquet(self) -> Iterator[pa.Table]:
+    def _of_parquet(self) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self.path) as file:
             names = [column.name for column in self.columns]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=names):
-                yield pa.Table.from_batches([batch])
+            yield from file.iter_batches(_ROWS_AT_ONCE, columns=names)
 
     @cached_property
     def _header(self) -> tuple[str, Sequence[str]]:
@@ -200,13 +203,13 @@ class LandedFile:
             raise UnfitFile(f"it has the column {', '.join(doubled)} twice")
         return delimiter, names
 
-    def _of_csv(self) -> Iterator[pa.Table]:
+    def _of_csv(self) -> Iterator[pa.RecordBatch]:
         delimiter, names = self._header
-        columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+        columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
         # Nothing is guessed: a sample may show no quote, and the rest of the file many.
         yield from _answered(
-            f"SELECT * FROM read_csv({_quoted(self.path)}, auto_detect = false, header = true, "
-            f"delim = {_quoted(delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}}, "
+            f"SELECT * FROM read_csv({quoted(self.path)}, auto_detect = false, header = true, "
+            f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}}, "
             "nullstr = ['', '\\N'], allow_quoted_nulls = false, "
             f"compression = '{self._compression}')"
         )
@@ -214,21 +217,21 @@ class LandedFile:
     @property
     def _objects(self) -> str:
         return (
-            f"read_json_objects({_quoted(self.path)}, format = 'auto', "
+            f"read_json_objects({quoted(self.path)}, format = 'auto', "
             f"compression = '{self._compression}')"
         )
 
     def _keys(self) -> list[str] | None:
-        found = duckdb.connect().execute(
+        found = _answered(
             f"SELECT DISTINCT unnest(json_keys(json)) AS name FROM {self._objects} ORDER BY name"
         )
-        return [name for (name,) in found.fetchall()] or None
+        return [str(name) for names in found for name in names.column("name").to_pylist()] or None
 
-    def _of_json(self) -> Iterator[pa.Table]:
+    def _of_json(self) -> Iterator[pa.RecordBatch]:
         """Numbers as they are written: DuckDB would read them as floats."""
         for texts in _answered(f"SELECT json FROM {self._objects}"):
-            objects = [_parsed(str(text)) for text in texts["json"].to_pylist()]
-            yield pa.table(
+            objects = [_parsed(str(text)) for text in texts.column("json").to_pylist()]
+            yield pa.RecordBatch.from_pydict(
                 {
                     column.name: pa.array(
                         [_text(one.get(column.name)) for one in objects], pa.string()
@@ -238,14 +241,10 @@ class LandedFile:
             )
 
 
-_LINES_TOLD = 3
-
-
-def _answered(sql: str) -> Iterator[pa.Table]:
+def _answered(sql: str) -> Iterator[pa.RecordBatch]:
     connection = duckdb.connect(config={"threads": 1})  # rows in their order, little memory
     try:
-        for batch in connection.sql(sql).to_arrow_reader(_ROWS_AT_ONCE):
-            yield pa.Table.from_batches([batch])
+        yield from connection.sql(sql).to_arrow_reader(_ROWS_AT_ONCE)
     finally:
         connection.close()
 
@@ -263,13 +262,5 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _whole(column: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
-    return column.combine_chunks()
-
-
 def _shown(day: date | None) -> str:
     return "NULL" if day is None else str(day)
-
-
-def _quoted(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -110,7 +110,7 @@ def all_pending(watched: Watched) -> Iterator[Arrival]:
 def _behind(watched: Watched, key: str) -> Iterator[Arrival]:
     for folder in sorted(watched.folders):
         if f"{folder}/\U0010ffff" > key:
-            yield from watched.arrivals.after(folder, key if key.startswith(f"{folder}/") else "")
+            yield from watched.arrivals.after(folder, key)
 
 
 def _new(watched: Watched, seen: Sequence[Arrival]) -> Iterator[Arrival]:

@@ -1,5 +1,6 @@
 """What stands in a file as a contract's types, exactly or not at all. Pure."""
 
+import base64
 from typing import Any
 
 import pyarrow as pa
@@ -75,14 +76,13 @@ def _is_akin(type_: pa.DataType, to: pa.DataType) -> bool:
 
 
 def _cast(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any]":
-    if _is_text(column.type) and not pa.types.is_null(column.type):
+    if _is_text(column.type):
         return _parsed(column.cast(pa.string()), to)
     if pa.types.is_decimal(to) and pa.types.is_integer(column.type):
         return column.cast(pa.decimal128(38, 0)).cast(to)
     if pa.types.is_timestamp(column.type) and pa.types.is_date(to):
         days = pc.floor_temporal(column, unit="day")
-        if not pc.all(pc.equal(days, column)).as_py() and column.null_count < len(column):
-            raise _Unfit
+        _require(pc.equal(days, column))
     return column.cast(to)
 
 
@@ -90,17 +90,13 @@ def _parsed(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any]":
     if pa.types.is_string(to):
         return column
     if pa.types.is_binary(to):
-        import base64
-
         decoded = [
             None if value is None else base64.b64decode(value, validate=True)
             for value in column.to_pylist()
         ]
         return pa.array(decoded, to)
     if pa.types.is_integer(to):  # Arrow takes 0x1f for a number too
-        matches = pc.match_substring_regex(column, _INTEGER)
-        if not pc.all(matches).as_py() and column.null_count < len(column):
-            raise _Unfit
+        _require(pc.match_substring_regex(column, _INTEGER))
         return pc.utf8_ltrim(column, "+").cast(to)
     if pa.types.is_timestamp(to):
         try:
@@ -108,6 +104,12 @@ def _parsed(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any]":
         except pa.ArrowInvalid:
             return column.cast(to)
     return column.cast(to)
+
+
+def _require(holds: "pa.Array[Any]") -> None:
+    """Raises `_Unfit` where something does not hold; of NULL everything does."""
+    if not pc.all(holds, min_count=0).as_py():
+        raise _Unfit
 
 
 def _first_unfit(column: "pa.Array[Any]", to: pa.DataType) -> int:
@@ -125,9 +127,7 @@ def _first_unfit(column: "pa.Array[Any]", to: pa.DataType) -> int:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_null(type_)
-    )
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
 def _named(type_: pa.DataType) -> str:

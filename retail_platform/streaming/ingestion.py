@@ -23,7 +23,7 @@ from retail_platform.build import AuditFailed
 from retail_platform.contracts.checks import CheckResult
 from retail_platform.contracts.loader import Contracts
 from retail_platform.contracts.model import Table
-from retail_platform.engines.protocol import Auditor, InputTable
+from retail_platform.engines.protocol import Auditor
 from retail_platform.errors import LakeError
 from retail_platform.lake.lake import Lake, Version
 from retail_platform.streaming.arrivals import (
@@ -230,8 +230,7 @@ class Ingestion:
 
     def _unchanged(self, table: Table) -> Ingested:
         """Nothing came; the checks held of it."""
-        (audit,) = self.auditor.audit([InputTable(table, ())], ())
-        return Ingested(self._version(table.name), 0, audit.checks)
+        return Ingested(self._version(table.name), 0, self._daily.audit_of_nothing(table))
 
 
 def delivered_tables(contracts: Contracts) -> tuple[Table, ...]:
