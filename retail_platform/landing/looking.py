@@ -1,9 +1,10 @@
 """Which files have landed and are not taken yet, however many there are."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,20 @@ def look(watched: Watched, place: Place) -> Look:
 
 
 def all_pending(watched: Watched) -> Iterator[Arrival]:
-    """All that is not taken yet, in the order of the keys."""
+    """All that is not taken yet, in the order of the keys; what was written just now is waited for."""
+    _let_settle(watched)
     listed = _behind(watched, "")
     while window := list(islice(listed, LOOK_OBJECTS)):
         yield from _new(watched, window)
+
+
+def _let_settle(watched: Watched) -> None:
+    settling = watched.arrivals.settling
+    if not settling:
+        return
+    written = max((one.modified for one in _behind(watched, "")), default=None)
+    if written and (left := written + settling - datetime.now(UTC)) > timedelta():
+        time.sleep(min(left, settling).total_seconds())
 
 
 def _behind(watched: Watched, key: str) -> Iterator[Arrival]:

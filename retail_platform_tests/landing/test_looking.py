@@ -73,6 +73,19 @@ def test_a_file_that_may_still_grow_has_not_landed(tmp_path: Path) -> None:
     assert pending(landed) == ["ratings/a.csv"]
 
 
+def test_whoever_asks_for_all_need_not_wait_himself(tmp_path: Path) -> None:
+    """`retail build` right after a file was laid down takes it."""
+    landed = landed_in(tmp_path, "ratings")
+    landed.land("ratings/a.csv", [(1, "A", 5)])
+    os.utime(tmp_path / "landing/ratings/a.csv")
+    assert pending(landed) == []
+    assert landed.take("ratings")["ratings"].files == 1
+    future = (datetime.now(UTC) + timedelta(hours=1)).timestamp()
+    landed.land("ratings/b.csv", [(1, "A", 4)])
+    os.utime(tmp_path / "landing/ratings/b.csv", (future, future))
+    assert landed.take("ratings")["ratings"].files == 0, "a clock that is wrong is not waited for"
+
+
 def test_looks_go_round_and_see_what_is_newest_each_time(
     landed: Landed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
