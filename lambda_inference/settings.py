@@ -70,5 +70,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"{PREFIX}{place.rstrip('`').upper()}: {wrong}") from None
 
 
+def metrics_namespace() -> str:
+    """Where in CloudWatch our metrics are, by the variable that Powertools has for it."""
+    return os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "RetailPlatform"
+
+
 def _lines(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())

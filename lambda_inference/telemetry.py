@@ -6,11 +6,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from lambda_inference.records import Answered
-
-NAMESPACE = "RetailPlatform"
+from lambda_inference.settings import metrics_namespace
 
 logger = Logger(service="lambda_inference")
-metrics = Metrics(namespace=NAMESPACE, service="lambda_inference")
+metrics = Metrics(namespace=metrics_namespace(), service="lambda_inference")
 
 
 def report(answered: Sequence[Answered]) -> None:

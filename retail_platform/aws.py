@@ -31,6 +31,7 @@ _UNKNOWN_KEYS = {
 }
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled"}
 _MISSING = {
+    "AWS.SimpleQueueService.NonExistentQueue",
     "EntityNotFoundException",
     "NoSuchBucket",
     "ResourceNotFoundException",
@@ -89,6 +90,23 @@ def region() -> str:
         if name is None:
             raise NoRegionError
         return name
+
+
+def secret_text(name: str, otherwise: str) -> str | None:
+    """The text of a secret of Secrets Manager; None where it is bytes.
+
+    Args:
+        name: Its name or ARN.
+        otherwise: What to do where there is none, besides creating it.
+
+    Raises:
+        ConfigurationError: It is missing, or must not be read.
+        LakeError: AWS does not answer.
+    """
+    with aws_errors(f"reading the secret {name}", f"create it, or {otherwise}"):
+        secret = client("secretsmanager").get_secret_value(SecretId=name)
+    text: str | None = secret.get("SecretString")
+    return text
 
 
 @contextmanager

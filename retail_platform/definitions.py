@@ -46,6 +46,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     landed = landed_assets(platform.landing, building)
     delivered = delivered_assets(platform.ingestion)
     served = [vector_store_asset(platform.lake, platform.vector_store)] * settings.serves_vectors
+    # Where Dagster is a service nobody has to switch anything on; on a laptop somebody decides that.
+    on = bool(settings.records_url)
+    schedules = dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
+    sensing = dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
     job = dg.define_asset_job(
         BUILD_JOB,
         selection=dg.AssetSelection.assets(*layers, landed, delivered, *served),
@@ -73,10 +77,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[job, arriving, landing],
         sensors=[
-            arrivals_sensor(arriving, platform.ingestion),
-            landing_sensor(landing, platform.landing),
+            arrivals_sensor(arriving, platform.ingestion, sensing),
+            landing_sensor(landing, platform.landing, sensing),
+            *_metrics(platform),
         ],
-        schedules=[nightly(job, settings.refresh_months, platform.builder.first_month)],
+        schedules=[nightly(job, settings.refresh_months, platform.builder.first_month, schedules)],
         # Steps share one process: starting another costs ten times what a step's own work does.
         executor=dg.in_process_executor,
         resources={} if spark is None else {"pyspark": spark},
@@ -101,6 +106,16 @@ def _building(platform: Platform) -> BuilderOf:
         return replace(builder, engine=engine)
 
     return building
+
+
+def _metrics(platform: Platform) -> list[dg.SensorDefinition]:
+    """The sensors that tell CloudWatch, where there is one to tell."""
+    namespace = platform.settings.metrics_namespace
+    if not namespace:
+        return []
+    from retail_platform.automation.metrics import metric_sensors
+
+    return metric_sensors(namespace, platform.lake)
 
 
 def _spark(settings: Settings) -> "LazyPySparkResource":

