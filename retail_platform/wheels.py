@@ -87,7 +87,7 @@ def _wheel_of(name: str, machine: Machine, folder: Path) -> Path | None:
     stem = re.sub(r"[-_.]+", "_", name).lower()
     of_machine = re.compile(
         rf"{re.escape(stem)}-{re.escape(installed_version(name))}-"
-        rf"(py3-none-any|{machine.abi}-{machine.abi}-.*{machine.processor})\.whl"
+        rf"((py2\.)?py3-none|{machine.abi}-{machine.abi}|cp3\d+-abi3)-(any|.*{machine.processor})\.whl"
     )
     return next((p for p in sorted(folder.glob("*.whl")) if of_machine.fullmatch(p.name)), None)
 
@@ -103,6 +103,7 @@ def _download(names: Sequence[str], machine: Machine, folder: Path) -> str:
                 *("--only-binary=:all:", "--python-version", machine.python),
                 *("--implementation", "cp"),
                 *(f"--platform=manylinux_2_{minor}_{machine.processor}" for minor in _GLIBC),
+                f"--platform=manylinux2014_{machine.processor}",
                 *("--dest", str(folder), "-r", str(wanted)),
             ],
             capture_output=True,
