@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from retail_platform.cost.model import Egress, Kinesis
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
 from retail_platform.platform import Platform
 from retail_platform.serving.render import Format
@@ -221,8 +222,7 @@ def dev(
     from retail_platform.runs import prepare_dagster_home
 
     settings = load_settings()
-    prepare_dagster_home(settings.dagster_home)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))
     # Dagster announces the command that will follow `dagster dev`; no user of ours can use it yet.
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     _say(f"starting the Dagster UI on http://127.0.0.1:{port}, which takes some seconds")
@@ -231,6 +231,31 @@ def dev(
         dagster,
         [dagster, "dev", "-m", "retail_platform.definitions", "-h", "127.0.0.1", "-p", str(port)],
     )
+
+
+@app.command()
+def prepare(
+    admin_secret: Annotated[
+        str,
+        typer.Option(
+            "--admin-secret",
+            help="The secret of Secrets Manager, name or ARN, with the login of the PostgreSQL's "
+            "administrator: JSON with username and password.",
+        ),
+    ],
+) -> None:
+    """On AWS: prepares the PostgreSQL of RDS, and this machine to run Dagster as a service.
+
+    What is there already stays as it is.
+
+    Example: `retail prepare --admin-secret rds-db-credentials/vectors`
+    """
+    from retail_platform.runs import prepare_dagster_home
+
+    platform = _platform()
+    platform.prepare_databases(admin_secret)
+    folder = prepare_dagster_home(platform.settings)
+    _say(f"the databases are prepared; start Dagster with DAGSTER_HOME={folder}")
 
 
 @app.command()
@@ -813,7 +838,64 @@ def vacuum(
     )
 
 
+@app.command()
+def cost(
+    orders_per_day: Annotated[
+        int, typer.Option("--orders-per-day", help="Orders, of nine lines each.")
+    ],
+    events_per_day: Annotated[int, typer.Option("--events-per-day", help="Browse events.")],
+    events_per_record: Annotated[
+        int,
+        typer.Option(help="How many events a producer puts into one record of Kinesis."),
+    ] = 10,
+    environment: Annotated[
+        str, typer.Option(help="dev or prod, as in infra/environments.")
+    ] = "dev",
+    kinesis: Annotated[Kinesis, typer.Option(help="How the stream is paid for.")] = (
+        Kinesis.PROVISIONED
+    ),
+    egress: Annotated[Egress, typer.Option(help="How private subnets reach AWS.")] = Egress.NAT,
+    web: Annotated[bool, typer.Option("--web", help="With the web tier.")] = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """What the platform costs on AWS in a month, line by line, before anybody pays it.
+
+    Example: `retail cost --orders-per-day 300 --events-per-day 50000`
+    """
+    from retail_platform.cost.model import (
+        Usage,
+        load_prices,
+        monthly_bill,
+        other_shapes,
+        shape_of,
+        total,
+    )
+
+    prices = load_prices()
+    usage = Usage(orders_per_day, events_per_day, events_per_record)
+    chosen = shape_of(environment, kinesis, egress, web=web)
+    bill = monthly_bill(usage, chosen, prices)
+    rows: list[dict[str, Any]] = [
+        {
+            "service": line.service,
+            "what": line.what,
+            "quantity": _in_cents(line.quantity),
+            "unit": line.unit,
+            "usd": _in_cents(line.usd),
+        }
+        for line in bill
+    ]
+    _print_rows(rows, format)
+    _say(f"{total(bill):,.2f} US dollars a month, by prices of {prices.as_of} in {prices.region}")
+    for name, other in other_shapes(chosen):
+        _say(f"{total(monthly_bill(usage, other, prices)):,.2f} with {name}")
+
+
 # What the commands share
+
+
+def _in_cents(number: Decimal) -> Decimal:
+    return number.quantize(Decimal("0.01"))
 
 
 def _say(text: str) -> None:
