@@ -54,8 +54,8 @@ variable "zone_count" {
   default     = 2
 
   validation {
-    condition     = var.environment != "prod" || var.zone_count >= 2
-    error_message = "zone_count must be at least 2 in prod: one zone that fails would take all of the platform with it."
+    condition     = var.zone_count >= 2
+    error_message = "zone_count must be at least 2: one zone that fails would take all of the platform with it, and RDS asks for two."
   }
 }
 
@@ -63,12 +63,22 @@ variable "egress" {
   description = "How private subnets reach AWS: none (S3 alone), nat, or endpoints."
   type        = string
   default     = "endpoints"
+
+  validation {
+    condition     = var.egress != "none" || var.environment == "local"
+    error_message = "egress must be nat or endpoints: with none, Glue and Dagster reach no service of AWS but S3."
+  }
 }
 
 variable "log_retention_days" {
   description = "How many days logs are kept."
   type        = number
   default     = 90
+
+  validation {
+    condition     = var.environment != "prod" || var.log_retention_days >= 365
+    error_message = "log_retention_days must be 365 at least in prod: who looks into what happened asks for a year."
+  }
 }
 
 variable "monthly_budget_usd" {
@@ -89,8 +99,9 @@ variable "database_prefix" {
 }
 
 variable "source_secret_arn" {
-  description = "The secret of Secrets Manager with the login of the source database, as RDS writes it: RETAIL_SOURCE_SECRET."
+  description = "The secret of Secrets Manager with the login of an existing source database, as RDS writes it: RETAIL_SOURCE_SECRET; null for a MySQL that is made here."
   type        = string
+  default     = null
 }
 
 variable "glue_bundle" {
@@ -117,14 +128,54 @@ variable "scan_limit_gb" {
   default     = 100
 }
 
-variable "vectors" {
-  description = "The PostgreSQL with pgvector that recommendations are served from: its URL without a password, and either the ARN of a secret with the login or that of the database user that IAM lets in; null for no stream of events."
+variable "database_class" {
+  description = "The machine of each database."
+  type        = string
+  default     = "db.t4g.small"
+}
+
+variable "backup_days" {
+  description = "How many days each database can be restored to any moment of."
+  type        = number
+  default     = 7
+}
+
+variable "app_version" {
+  description = "The version of the application that Dagster's machine and the web tier run; another makes their machines anew."
+  type        = string
+  default     = "0.1.0"
+
+  validation {
+    condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+", var.app_version))
+    error_message = "app_version must be a version such as 0.1.0."
+  }
+}
+
+variable "app_bundles" {
+  description = "The folder of the application's bundles, which `make app-bundle` makes."
+  type        = string
+  default     = "../dist/app"
+}
+
+variable "web" {
+  description = "The web tier: the certificate of its name in ACM, the application's command that answers HTTP on port 8080, and how many machines there are; null for none."
   type = object({
-    url        = string
-    secret_arn = optional(string)
-    user_arn   = optional(string)
+    certificate_arn = string
+    command         = string
+    size            = optional(object({ min = number, max = number }), { min = 2, max = 6 })
   })
   default = null
+}
+
+variable "stand_in_vectors_url" {
+  description = "Only for a stand-in of AWS, which has no databases: the vector store that the Lambda asks, with its password."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = (var.stand_in_vectors_url != null) == (var.environment == "local")
+    error_message = "stand_in_vectors_url is for the environment local, and needed there: elsewhere there is a vector store, and no password in the state."
+  }
 }
 
 variable "stream" {

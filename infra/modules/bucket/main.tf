@@ -24,11 +24,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
   rule {
-    bucket_key_enabled = var.kms_key_arn != ""
+    bucket_key_enabled = !var.takes_logs
 
     apply_server_side_encryption_by_default {
-      sse_algorithm     = var.kms_key_arn == "" ? "AES256" : "aws:kms"
-      kms_master_key_id = var.kms_key_arn == "" ? null : var.kms_key_arn
+      sse_algorithm     = var.takes_logs ? "AES256" : "aws:kms"
+      kms_master_key_id = var.takes_logs ? null : var.kms_key_arn
     }
   }
 }
@@ -97,4 +97,21 @@ resource "aws_s3_bucket_policy" "this" {
   policy = data.aws_iam_policy_document.this.json
 
   depends_on = [aws_s3_bucket_public_access_block.this]
+}
+
+# Who wants to hear of objects, hears by EventBridge, which costs nothing where nobody asks; queues hear of a prefix at once.
+resource "aws_s3_bucket_notification" "this" {
+  bucket      = aws_s3_bucket.this.id
+  eventbridge = true
+
+  dynamic "queue" {
+    for_each = var.queues
+
+    content {
+      id            = queue.key
+      queue_arn     = queue.value
+      events        = ["s3:ObjectCreated:*"]
+      filter_prefix = queue.key
+    }
+  }
 }

@@ -9,9 +9,14 @@ variable "name" {
 }
 
 variable "kms_key_arn" {
-  description = "The key that encrypts it; empty for S3's own, which is what its access logs have to be under."
+  description = "The key that encrypts it; null for one that takes logs, which S3 and load balancers write under S3's own alone."
   type        = string
-  default     = ""
+  default     = null
+
+  validation {
+    condition     = (var.kms_key_arn == null) == var.takes_logs
+    error_message = "kms_key_arn is needed, but for a bucket that takes logs."
+  }
 }
 
 variable "log_bucket" {
@@ -50,4 +55,10 @@ variable "takes_logs" {
   description = "Whether other buckets log to it."
   type        = bool
   default     = false
+}
+
+variable "queues" {
+  description = "The queues of SQS that hear of new objects, by their prefix."
+  type        = map(string)
+  default     = {}
 }

@@ -40,8 +40,6 @@ resource "aws_iam_role_policy" "job" {
 
 # The job turns files into files: it reads and writes no catalog, and commits nothing.
 data "aws_iam_policy_document" "job" {
-  # checkov:skip=CKV_AWS_111: EC2 and CloudWatch know no narrower resource for these; conditions narrow them
-  # checkov:skip=CKV_AWS_356: the same
   statement {
     sid       = "Code"
     actions   = ["s3:GetObject"]
@@ -113,6 +111,12 @@ data "aws_iam_policy_document" "job" {
       "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute", "ec2:DescribeVpcEndpoints",
     ]
     resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
+    }
   }
 
   statement {

@@ -4,9 +4,6 @@ locals {
 }
 
 data "aws_iam_policy_document" "key" {
-  # checkov:skip=CKV_AWS_109: in a key's policy "*" means this key, and without its account's own right nobody could ever mend the policy
-  # checkov:skip=CKV_AWS_111: the same
-  # checkov:skip=CKV_AWS_356: the same
   statement {
     sid       = "Account"
     actions   = ["kms:*"]
@@ -15,6 +12,12 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "AWS"
       identifiers = ["arn:${local.partition}:iam::${local.account}:root"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:CallerAccount"
+      values   = [local.account]
     }
   }
 

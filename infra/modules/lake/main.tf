@@ -1,5 +1,7 @@
 data "aws_caller_identity" "current" {}
 
+data "aws_partition" "current" {}
+
 data "aws_region" "current" {}
 
 locals {
@@ -13,6 +15,9 @@ locals {
     athena    = { undo_days = 1, expire_days = { "" = 7 } }
     artifacts = { undo_days = 90, expire_days = {} }
   }
+
+  # The prefixes of the lake's bucket where others lay objects down.
+  arrivals = toset(["delivered", "landing"])
 }
 
 module "logs" {
@@ -25,6 +30,16 @@ module "logs" {
   force_destroy = var.force_destroy
 }
 
+# What arrives in the lake's bucket rings here, so that a sensor need not list the bucket to see that there is nothing.
+resource "aws_sqs_queue" "arrivals" {
+  for_each = local.arrivals
+
+  name                      = "${var.name}-${each.key}"
+  message_retention_seconds = 86400 # sensors look for themselves more often than that
+  sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.arrivals[each.key].json
+}
+
 module "bucket" {
   source   = "../bucket"
   for_each = local.buckets
@@ -34,5 +49,6 @@ module "bucket" {
   log_bucket    = module.logs.bucket
   undo_days     = each.value.undo_days
   expire_days   = each.value.expire_days
+  queues        = each.key == "lake" ? { for key, queue in aws_sqs_queue.arrivals : "${key}/" => queue.arn } : {}
   force_destroy = var.force_destroy
 }

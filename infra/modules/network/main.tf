@@ -1,6 +1,12 @@
 data "aws_availability_zones" "available" {
   state = "available"
 
+  # The region's own, and no Local Zone, which has neither Glue nor RDS.
+  filter {
+    name   = "zone-name"
+    values = [for letter in ["a", "b", "c", "d", "e", "f"] : "${data.aws_region.current.name}${letter}"]
+  }
+
   lifecycle {
     postcondition {
       condition     = length(self.names) >= var.zone_count

@@ -12,6 +12,7 @@ locals {
   }
 
   # Who may open a connection to whom, and on which port: both sides get the rule, by the other's id.
+  # Spark's workers talk to each other on any port; Glue asks for that rule.
   chains = {
     web_from_alb                = { from = "alb", to = "web", port = 8080 }
     source_db_from_glue         = { from = "glue", to = "source_db", port = var.source_port }
@@ -22,6 +23,7 @@ locals {
     endpoints_from_orchestrator = { from = "orchestrator", to = "endpoints", port = 443 }
     endpoints_from_lambda       = { from = "lambda", to = "endpoints", port = 443 }
     endpoints_from_glue         = { from = "glue", to = "endpoints", port = 443 }
+    glue_workers                = { from = "glue", to = "glue", port = 0, last = 65535 }
   }
 
   # Who asks AWS: S3 by its prefix list and, where there is NAT, all else by its public addresses.
@@ -45,7 +47,7 @@ resource "aws_vpc_security_group_ingress_rule" "chain" {
   referenced_security_group_id = aws_security_group.this[each.value.from].id
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
-  to_port                      = each.value.port
+  to_port                      = lookup(each.value, "last", each.value.port)
   description                  = each.key
 }
 
@@ -56,46 +58,20 @@ resource "aws_vpc_security_group_egress_rule" "chain" {
   referenced_security_group_id = aws_security_group.this[each.value.to].id
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
-  to_port                      = each.value.port
+  to_port                      = lookup(each.value, "last", each.value.port)
   description                  = each.key
 }
 
-resource "aws_vpc_security_group_ingress_rule" "https" {
+# Everybody, by HTTPS; HTTP answers with nothing but the way there.
+resource "aws_vpc_security_group_ingress_rule" "everybody" {
+  for_each = { https = 443, http = 80 }
+
   security_group_id = aws_security_group.this["alb"].id
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
-  description       = "Everybody, by HTTPS"
-}
-
-resource "aws_vpc_security_group_ingress_rule" "http" {
-  # checkov:skip=CKV_AWS_260: the load balancer answers HTTP with nothing but the way to HTTPS
-  security_group_id = aws_security_group.this["alb"].id
-  cidr_ipv4         = "0.0.0.0/0"
-  ip_protocol       = "tcp"
-  from_port         = 80
-  to_port           = 80
-  description       = "Everybody, who is sent on to HTTPS"
-}
-
-# Spark's workers talk to each other on any port; Glue asks for this rule.
-resource "aws_vpc_security_group_ingress_rule" "glue_workers" {
-  security_group_id            = aws_security_group.this["glue"].id
-  referenced_security_group_id = aws_security_group.this["glue"].id
-  ip_protocol                  = "tcp"
-  from_port                    = 0
-  to_port                      = 65535
-  description                  = "Workers of one job"
-}
-
-resource "aws_vpc_security_group_egress_rule" "glue_workers" {
-  security_group_id            = aws_security_group.this["glue"].id
-  referenced_security_group_id = aws_security_group.this["glue"].id
-  ip_protocol                  = "tcp"
-  from_port                    = 0
-  to_port                      = 65535
-  description                  = "Workers of one job"
+  from_port         = each.value
+  to_port           = each.value
+  description       = each.key
 }
 
 resource "aws_vpc_security_group_egress_rule" "source" {

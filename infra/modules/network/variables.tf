@@ -34,6 +34,11 @@ variable "source_cidrs" {
   }
 
   validation {
+    condition     = alltrue([for cidr in var.source_cidrs : can(regex("^(10\\.|172\\.(1[6-9]|2[0-9]|3[01])\\.|192\\.168\\.)", cidr))])
+    error_message = "source_cidrs must be private: a database with a public address would be asked over the internet; peer its network with this one, or come by VPN."
+  }
+
+  validation {
     # Two blocks overlap where they are the same as far as the shorter prefix says.
     condition = alltrue([
       for cidr in var.source_cidrs : try(

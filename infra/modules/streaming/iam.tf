@@ -38,8 +38,6 @@ resource "aws_iam_role_policy" "function" {
 }
 
 data "aws_iam_policy_document" "function" {
-  # checkov:skip=CKV_AWS_111: EC2 knows no narrower resource for the interfaces by which a Lambda is in a network
-  # checkov:skip=CKV_AWS_356: the same
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -52,27 +50,25 @@ data "aws_iam_policy_document" "function" {
       "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
       "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
     ]
-    resources = ["*"]
-  }
+    resources = ["*"] # Lambda asks for it, and EC2 knows no narrower one
 
-  dynamic "statement" {
-    for_each = var.vectors.user_arn == null ? [] : [var.vectors.user_arn]
-
-    content {
-      sid       = "Reader"
-      actions   = ["rds-db:connect"]
-      resources = [statement.value]
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
     }
   }
 
-  dynamic "statement" {
-    for_each = var.vectors.secret_arn == null ? [] : [var.vectors.secret_arn]
+  statement {
+    sid       = "Reader"
+    actions   = ["rds-db:connect"]
+    resources = [var.vectors.user_arn]
+  }
 
-    content {
-      sid       = "Login"
-      actions   = ["secretsmanager:GetSecretValue"]
-      resources = [statement.value]
-    }
+  statement {
+    sid       = "Failures"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.failures.arn]
   }
 
   statement {
@@ -83,7 +79,7 @@ data "aws_iam_policy_document" "function" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["lambda.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com"]
+      values   = ["lambda.${local.region}.amazonaws.com"]
     }
   }
 }

@@ -6,9 +6,8 @@ locals {
   }
 
   settings = merge(
-    { INFERENCE_VECTORS_URL = var.vectors.url },
-    var.vectors.user_arn == null ? {} : { INFERENCE_VECTORS_LOGIN = "iam" },
-    var.vectors.secret_arn == null ? {} : { INFERENCE_VECTORS_SECRET = var.vectors.secret_arn },
+    { INFERENCE_VECTORS_URL = var.vectors.url, POWERTOOLS_METRICS_NAMESPACE = var.metrics_namespace },
+    var.stand_in ? {} : { INFERENCE_VECTORS_LOGIN = "iam" },
   )
 
   time_prefix = "!{timestamp:yyyy/MM/dd/HH}/"
@@ -63,7 +62,12 @@ resource "aws_lambda_function" "this" {
   kms_key_arn                    = var.kms_key_arn
 
   environment {
-    variables = merge(local.settings, { POWERTOOLS_SERVICE_NAME = each.key, POWERTOOLS_METRICS_NAMESPACE = "Retail" })
+    variables = local.settings
+  }
+
+  # Of who does not wait for the answer; Firehose does, and lays what failed into its error prefix.
+  dead_letter_config {
+    target_arn = aws_sqs_queue.failures.arn
   }
 
   vpc_config {
@@ -79,6 +83,12 @@ resource "aws_lambda_function" "this" {
   tracing_config {
     mode = "PassThrough"
   }
+}
+
+resource "aws_sqs_queue" "failures" {
+  name                      = "${var.name}-inference-failures"
+  message_retention_seconds = 1209600
+  sqs_managed_sse_enabled   = true
 }
 
 # Who asks, asks for this: another version becomes live at once, and the one before it just as quickly again.

@@ -79,26 +79,20 @@ variable "architecture" {
 }
 
 variable "vectors" {
-  description = "The vector store: its URL without a password, and either the ARN of a secret with the login or the ARN of the database user, dbuser:..., that IAM lets in."
+  description = "The vector store: its URL without a password, and the ARN of the database user, dbuser:..., that IAM lets in."
   type = object({
-    url        = string
-    secret_arn = optional(string)
-    user_arn   = optional(string)
+    url      = string
+    user_arn = string
   })
 
   validation {
     condition     = can(regex("^postgres(ql)?://[^:@/]*@?[^@/]+/.+$", var.vectors.url)) || var.stand_in
     error_message = "vectors.url must be one such as postgresql://reader@db.example.com:5432/recommender, without a password: it would stand in the state."
   }
-
-  validation {
-    condition     = (var.vectors.secret_arn == null) != (var.vectors.user_arn == null) || var.stand_in
-    error_message = "vectors must have either a secret_arn or a user_arn: how else would the Lambda log in?"
-  }
 }
 
 variable "stand_in" {
-  description = "Whether AWS is stood in for: the URL of the vector store may have a password then, because a Lambda that asks the stand-in for it while it is asked by the stand-in waits for ever."
+  description = "Whether AWS is stood in for: the URL of the vector store has its password then, because no stand-in has databases that take a token of IAM."
   type        = bool
   default     = false
 }
@@ -139,4 +133,9 @@ variable "buffer_seconds" {
 variable "log_retention_days" {
   description = "How many days logs are kept."
   type        = number
+}
+
+variable "metrics_namespace" {
+  description = "Where in CloudWatch the Lambda's own metrics are."
+  type        = string
 }

@@ -75,7 +75,7 @@ run "logs_are_taken_from_this_account_alone" {
   command = apply
 
   variables {
-    kms_key_arn = ""
+    kms_key_arn = null
     log_bucket  = null
     takes_logs  = true
   }
@@ -110,5 +110,20 @@ run "to_keep_nothing_is_refused" {
   variables {
     undo_days   = 0
     expire_days = { "" = 0 }
+  }
+}
+
+run "it_rings_where_somebody_listens" {
+  command = plan
+
+  variables {
+    queues = { "landing/" = "arn:aws:sqs:eu-central-1:123456789012:a-queue" }
+  }
+
+  assert {
+    condition = anytrue([
+      for queue in aws_s3_bucket_notification.this.queue : queue.filter_prefix == "landing/" && queue.events == toset(["s3:ObjectCreated:*"])
+    ])
+    error_message = "a queue has to hear of every new object of its prefix"
   }
 }

@@ -42,3 +42,18 @@ run "the_longest_name_fits" {
     name = "a-sixteen-letters-local"
   }
 }
+
+run "what_arrives_rings_and_only_our_bucket_may" {
+  command = apply
+
+  assert {
+    condition     = toset(keys(output.arrivals)) == toset(["delivered", "landing"])
+    error_message = "both places where others lay objects down have to ring"
+  }
+  assert {
+    condition = alltrue([
+      for policy in data.aws_iam_policy_document.arrivals : toset([for condition in policy.statement[0].condition : condition.variable]) == toset(["aws:SourceAccount", "aws:SourceArn"])
+    ])
+    error_message = "anybody's bucket could ring"
+  }
+}

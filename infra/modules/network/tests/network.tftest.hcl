@@ -105,7 +105,7 @@ run "who_may_ask_whom_is_a_chain_by_id" {
     error_message = "databases are asked by those who need them"
   }
   assert {
-    condition     = length([for key, chain in local.chains : key if contains(["orchestrator", "lambda", "glue"], chain.to)]) == 0
+    condition     = length([for key, chain in local.chains : key if contains(["orchestrator", "lambda", "glue"], chain.to) && chain.to != chain.from]) == 0
     error_message = "nobody opens connections to these"
   }
 }
@@ -219,5 +219,14 @@ run "a_retention_that_no_log_has_is_refused" {
 
   variables {
     log_retention_days = 10
+  }
+}
+
+run "a_source_with_a_public_address_is_refused" {
+  command         = plan
+  expect_failures = [var.source_cidrs]
+
+  variables {
+    source_cidrs = ["203.0.113.7/32"]
   }
 }

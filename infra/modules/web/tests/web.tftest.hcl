@@ -1,0 +1,106 @@
+mock_provider "aws" {
+  source = "../../tests/mocks"
+}
+
+variables {
+  name                  = "retail-prod"
+  command               = "retail status"
+  certificate_arn       = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+  image_id              = null
+  bundle                = { bucket = "a-artifacts", bucket_arn = "arn:aws:s3:::a-artifacts", key = "app/1/retail-platform-0.1.0-arm64.zip" }
+  settings              = { AWS_DEFAULT_REGION = "eu-central-1" }
+  stream_arn            = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
+  recommender_alias_arn = "arn:aws:lambda:eu-central-1:123456789012:function:http:live"
+  log_bucket            = { name = "a-logs" }
+  protected             = true
+  kms_key_arn           = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  log_retention_days    = 90
+  network = {
+    vpc_id                = "vpc-1"
+    public_subnet_ids     = ["subnet-1", "subnet-2"]
+    app_subnet_ids        = ["subnet-3", "subnet-4"]
+    alb_security_group_id = "sg-1"
+    web_security_group_id = "sg-2"
+  }
+}
+
+run "people_come_by_tls_alone" {
+  command = apply
+
+  assert {
+    condition     = aws_lb_listener.https.protocol == "HTTPS" && aws_lb_listener.https.ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06" && aws_lb_listener.https.certificate_arn == var.certificate_arn
+    error_message = "TLS 1.2 at least, by the site's certificate"
+  }
+  assert {
+    condition     = aws_lb_listener.http.default_action[0].type == "redirect" && aws_lb_listener.http.default_action[0].redirect[0].protocol == "HTTPS"
+    error_message = "HTTP answers with nothing but the way to HTTPS"
+  }
+  assert {
+    condition     = aws_lb.web.enable_deletion_protection && aws_lb.web.drop_invalid_header_fields && aws_lb.web.access_logs[0].enabled
+    error_message = "it is kept, refuses what is malformed, and logs who came"
+  }
+}
+
+run "a_firewall_stands_before_it" {
+  command = apply
+
+  assert {
+    condition     = aws_wafv2_web_acl_association.web.resource_arn == aws_lb.web.arn && length(aws_wafv2_web_acl.web.rule) == 5
+    error_message = "four sets of managed rules and a limit for each address"
+  }
+}
+
+run "as_many_machines_as_requests_ask_for" {
+  command = apply
+
+  assert {
+    condition     = aws_autoscaling_policy.requests.target_tracking_configuration[0].predefined_metric_specification[0].predefined_metric_type == "ALBRequestCountPerTarget" && aws_autoscaling_policy.requests.target_tracking_configuration[0].predefined_metric_specification[0].resource_label == "app/web/1/targetgroup/web/1"
+    error_message = "requests for each machine decide"
+  }
+  assert {
+    condition     = aws_lb_target_group.web.health_check[0].path == "/readyz"
+    error_message = "a machine that cannot do its work must get none"
+  }
+}
+
+run "no_certificate_is_refused" {
+  command         = plan
+  expect_failures = [var.certificate_arn]
+
+  variables {
+    certificate_arn = ""
+  }
+}
+
+run "one_machine_is_refused" {
+  command         = plan
+  expect_failures = [var.size]
+
+  variables {
+    size = { min = 1, max = 2 }
+  }
+}
+
+run "no_requests_are_no_target" {
+  command         = plan
+  expect_failures = [var.requests_per_minute]
+
+  variables {
+    requests_per_minute = 0
+  }
+}
+
+run "one_zone_is_refused" {
+  command         = plan
+  expect_failures = [var.network]
+
+  variables {
+    network = {
+      vpc_id                = "vpc-1"
+      public_subnet_ids     = ["subnet-1"]
+      app_subnet_ids        = ["subnet-3"]
+      alb_security_group_id = "sg-1"
+      web_security_group_id = "sg-2"
+    }
+  }
+}
