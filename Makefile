@@ -1,18 +1,21 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test slow coverage setup lint dev bench lock glue-bundle lambda-bundle athena-queries
+# What each of the tools of infra/ needs shuts out what the platform needs.
+TOOLS := .venv-glue/installed .venv-checkov/installed
+
+.PHONY: demo test slow coverage setup lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
-test: setup .venv-glue/installed  ## All tests; starts a MariaDB and a PostgreSQL of its own
+test: setup $(TOOLS)  ## All tests; starts a MariaDB and a PostgreSQL of its own
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-slow: setup .venv-glue/installed  ## What takes minutes and shows little more
+slow: setup $(TOOLS) .venv-aws/installed  ## What takes minutes and shows little more
 	$(BIN)/python -m pytest -m slow
 
-coverage: setup .venv-glue/installed  ## The same, with what no test reaches
+coverage: setup $(TOOLS)  ## The same, with what no test reaches
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
@@ -32,6 +35,27 @@ GLUE_LIBRARIES := retail_platform_tests/glue/requirements.lock
 	$(PYTHON) -m venv .venv-glue
 	.venv-glue/bin/python -m pip install --quiet --no-deps --require-hashes -r $(GLUE_LIBRARIES)
 	@touch $@
+
+.venv-checkov/installed: retail_platform_tests/infra/checkov.lock
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+# MiniStack runs the Lambda on its own Python; where there is no 3.13, what needs it is skipped.
+PYTHON313 ?= $(shell command -v $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) python3.13 | head -1)
+
+.venv-aws/installed: retail_platform_tests/infra/ministack.lock
+	@mkdir -p .venv-aws
+	@if [ -n "$(PYTHON313)" ]; then $(PYTHON313) -m venv .venv-aws \
+		&& .venv-aws/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes -r $<; \
+		else echo "no Python 3.13: there will be no stand-in of AWS" >&2; fi
+	@touch $@
+
+local-aws: setup .venv-aws/installed  ## infra/ on a stand-in of AWS: applied, used, destroyed
+	$(BIN)/python -m retail_platform_tests.infra.local_aws
+
+app-bundle: setup  ## What AWS's machines run, in dist/app
+	$(BIN)/python -m retail_platform.app_bundle dist/app
 
 glue-bundle: setup  ## What AWS Glue runs, in dist/glue
 	$(BIN)/python -m retail_platform.glue.bundle dist/glue
@@ -58,3 +82,5 @@ lock:  ## Resolve requirements.lock anew (needs uv)
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-annotate \
 		--no-header retail_platform_tests/glue/requirements.in --output-file $(GLUE_LIBRARIES)
+	for tool in checkov ministack; do uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
+		--no-annotate --no-header retail_platform_tests/infra/$$tool.in --output-file retail_platform_tests/infra/$$tool.lock; done

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -18,6 +21,76 @@ REGION = "eu-central-1"
 LAKE_BUCKET = "retail-lake"
 PIPES_BUCKET = "retail-pipes"
 
+JOB_KEY, DAGSTER_KEY = "glue", "dagster"
+"""The access keys by which requests of the Glue job and of the `retail` command are told apart."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that a server of ours was sent.
+
+    Attributes:
+        who: The access key that signed it.
+        action: As IAM calls it, such as s3:GetObject.
+    """
+
+    who: str
+    action: str
+
+
+CALLS: set[Call] = set()
+"""What the servers of this process were sent, by any process."""
+
+_IAM_NAMES = {"monitoring": "cloudwatch"}
+"""How IAM calls services that sign otherwise."""
+
+
+def _action(method: str, path: str, query: str, target: str, service: str) -> str:
+    """What IAM calls a request; empty for one that it does not know by what is in its head."""
+    name = _IAM_NAMES.get(service, service)
+    if service == "s3":
+        return f"s3:{_s3_action(method, path, query)}"
+    # IAM knows the batches of SQS by the one.
+    if operation := target.rpartition(".")[2] or path.rpartition("/operation/")[2]:
+        operation = operation.removesuffix("Batch") if service == "sqs" else operation
+        return f"{name}:{operation}" if operation != path else ""
+    return ""
+
+
+def _s3_action(method: str, path: str, query: str) -> str:
+    is_object = "/" in path.strip("/")
+    if "location" in query.split("&"):
+        return "GetBucketLocation"
+    if not is_object and not (method == "POST" and query.startswith("delete")):
+        return {"GET": "ListBucket", "HEAD": "ListBucket"}.get(method, f"{method} of a bucket")
+    if method == "DELETE" and "uploadId" in query:
+        return "AbortMultipartUpload"
+    if query.startswith("delete") or method == "DELETE":
+        return "DeleteObject"
+    return "GetObject" if method in ("GET", "HEAD") else "PutObject"
+
+
+class _Recorder:
+    """Notes who asked for what, on the way to moto."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        signed = re.search(
+            r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", "")
+        )
+        if signed:
+            action = _action(
+                environ["REQUEST_METHOD"],
+                environ["PATH_INFO"],
+                environ["QUERY_STRING"],
+                environ.get("HTTP_X_AMZ_TARGET", ""),
+                signed[2],
+            )
+            CALLS.add(Call(signed[1], action))
+        return self.application(environ, start_response)
+
 
 @contextmanager
 def moto_server() -> Iterator[str]:
@@ -25,6 +98,8 @@ def moto_server() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = _Recorder(server._server.app)
     host, port = server.get_host_and_port()
     try:
         yield f"http://{host}:{port}"
@@ -32,11 +107,11 @@ def moto_server() -> Iterator[str]:
         server.stop()
 
 
-def environment(url: str) -> dict[str, str]:
-    """What makes every AWS client of a process speak to the server at `url`."""
+def environment(url: str, who: str = "test") -> dict[str, str]:
+    """What makes every AWS client of a process speak to the server at `url`, and sign as somebody."""
     return {
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ACCESS_KEY_ID": who,
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",

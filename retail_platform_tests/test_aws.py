@@ -21,6 +21,7 @@ import pymysql
 import pytest
 
 from lambda_inference.firehose import transform
+from retail_platform.contracts.loader import LAYERS
 from retail_platform.embedded.postgres import EmbeddedPostgres
 from retail_platform.sources.address import Address
 from retail_platform.sources.mysql import login
@@ -28,6 +29,9 @@ from retail_platform.sources.sample.generate import SampleSize, generate
 from retail_platform.sources.sample.load import load
 from retail_platform_tests.athena import WORKGROUP, athena_service
 from retail_platform_tests.aws import (
+    CALLS,
+    DAGSTER_KEY,
+    JOB_KEY,
     LAKE_BUCKET,
     PIPES_BUCKET,
     environment,
@@ -35,6 +39,7 @@ from retail_platform_tests.aws import (
     use,
 )
 from retail_platform_tests.glue.stand_in import JDBC_JARS, JOB, Run, StandIn, serving
+from retail_platform_tests.infra.readmes import actions
 from retail_platform_tests.lambda_inference.events import firehose_request
 from retail_platform_tests.lambda_inference.test_firehose import lists_of
 from retail_platform_tests.landing.exports import export
@@ -81,7 +86,7 @@ def on_aws(
         "RETAIL_ATHENA_WORKGROUP": WORKGROUP,
         "RETAIL_SOURCE_SECRET": SECRET,
         "RETAIL_VECTORS_URL": postgres.ensure_database("aws_vectors"),
-        **environment(aws_url),
+        **environment(aws_url, DAGSTER_KEY),
     }
     secret = {
         "engine": "mysql",
@@ -94,6 +99,8 @@ def on_aws(
     with pytest.MonkeyPatch.context() as monkeypatch:
         use(monkeypatch, aws_url)
         boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps(secret))
+        for layer in LAYERS:  # as Terraform makes them
+            boto3.client("glue").create_database(DatabaseInput={"Name": f"retail_{layer}"})
         with serving(glue_cluster, monkeypatch) as glue, athena_service():
             shop = Shop(tmp_path_factory.mktemp("aws"), settings=settings)
             laptop = Shop(tmp_path_factory.mktemp("laptop"), url)
@@ -345,3 +352,65 @@ def test_what_lands_in_the_bucket_is_merged_by_the_job(on_aws: OnAws) -> None:
         f" customer_number = {again[0]} AND product_code = '{again[1]}'"
     ) == [{"rating": again[2]}]
     shop.done("check", "ratings", "landed_files")
+
+
+def called_by(who: str) -> set[str]:
+    """What the requests of this module asked for."""
+    return {call.action for call in CALLS if call.who == who and call.action}
+
+
+def test_dagsters_machine_may_all_that_it_does_and_little_else(on_aws: OnAws) -> None:
+    """Last, because what the tests above made it do is what counts."""
+    allowed = actions("orchestrator", "work") | actions("machines", "this")
+    assert called_by(DAGSTER_KEY) - allowed == set()
+    assert allowed - called_by(DAGSTER_KEY) - set(DAGSTER_UNSEEN) == set()
+
+
+def test_the_job_may_all_that_it_does_and_little_else(on_aws: OnAws) -> None:
+    allowed = actions("catalog_etl", "job")
+    assert called_by(JOB_KEY) - allowed == set()
+    assert allowed - called_by(JOB_KEY) - set(JOB_UNSEEN) == set()
+
+
+_ATHENA = "Athena asks it in the name of whoever asks Athena"
+_KMS = "S3, Kinesis and Secrets Manager ask it in the name of whoever asks them"
+_AGENT = "the agent of CloudWatch asks it"
+_GLUE = "Glue itself asks it, to put its workers into the network and to write their logs"
+
+DAGSTER_UNSEEN = {
+    "athena:StopQueryExecution": "a query that is interrupted",
+    "athena:GetWorkGroup": "pyathena asks it where results go, unless it knows",
+    "cloudwatch:PutMetricData": "automation/test_metrics.py",
+    "glue:GetPartitions": _ATHENA,
+    "glue:GetTables": _ATHENA,
+    "kms:Decrypt": _KMS,
+    "kms:GenerateDataKey": _KMS,
+    "logs:CreateLogStream": _AGENT,
+    "logs:DescribeLogStreams": _AGENT,
+    "logs:PutLogEvents": _AGENT,
+    "rds-db:connect": "a right to log in, and no request: test_rds.py",
+    "s3:AbortMultipartUpload": "a large upload that is interrupted",
+    "s3:GetBucketLocation": _ATHENA,
+    "sqs:DeleteMessage": "automation/test_attention.py",
+    "sqs:ReceiveMessage": "automation/test_attention.py",
+}
+"""What Dagster's machine may, though no test here makes it ask: action and reason."""
+
+JOB_UNSEEN = {
+    "cloudwatch:PutMetricData": "Glue tells of the job",
+    **dict.fromkeys(
+        (
+            *("ec2:CreateNetworkInterface", "ec2:CreateTags", "ec2:DeleteNetworkInterface"),
+            *("ec2:DeleteTags", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables"),
+            *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
+            *("ec2:DescribeVpcEndpoints", "glue:GetConnection", "logs:AssociateKmsKey"),
+            *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+        ),
+        _GLUE,
+    ),
+    "kms:Decrypt": _KMS,
+    "kms:GenerateDataKey": _KMS,
+    "s3:DeleteObject": "Spark on Glue, when it commits files; the stand-in's are in a folder",
+    "s3:ListBucket": "the same",
+}
+"""The same of the Glue job."""

@@ -30,7 +30,7 @@ from moto.glue.models import FakeJob, FakeJobRun
 from moto.glue.responses import GlueResponse
 
 from retail_platform.glue.bundle import Bundle
-from retail_platform_tests.aws import LAKE_BUCKET, environment
+from retail_platform_tests.aws import JOB_KEY, LAKE_BUCKET, environment
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-glue" / "bin" / "python"
@@ -204,7 +204,7 @@ class StandIn:
                     "PYTHONPATH": str(installed(self.bundle, self.folder)),
                     "JAVA_HOME": _java_home(),
                     "PYSPARK_PYTHON": str(PYTHON),
-                    **environment(self.url),
+                    **environment(self.url, JOB_KEY),
                 },
                 cwd=self.folder,
                 stdin=subprocess.PIPE,

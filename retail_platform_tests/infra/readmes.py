@@ -10,7 +10,8 @@ from typing import Any
 
 import hcl2
 
-INFRA = Path(__file__).parents[2] / "infra"
+from retail_platform_tests.infra.terraform import INFRA
+
 MARK = "<!-- below: made by `python -m retail_platform_tests.infra.readmes` -->"
 
 
@@ -31,6 +32,21 @@ def blocks(file: Path, kind: str) -> dict[str, dict[str, Any]]:
     with file.open(encoding="utf-8") as text:
         found = hcl2.load(text).get(kind, [])
     return {_plain(name): body for block in found for name, body in block.items()}
+
+
+def actions(module: str, document: str) -> set[str]:
+    """What a policy of a module allows, whatever the resource."""
+    with (INFRA / "modules" / module / "iam.tf").open(encoding="utf-8") as text:
+        documents = hcl2.load(text)["data"]
+    (found,) = (
+        named[name]
+        for kind in documents
+        for name_of_kind, named in kind.items()
+        if _plain(name_of_kind) == "aws_iam_policy_document"
+        for name in named
+        if _plain(name) == document
+    )
+    return {_plain(action) for one in found["statement"] for action in one["actions"]}
 
 
 def _tables(module: Path) -> Iterator[str]:

@@ -1,92 +1,53 @@
 """`infra/` is well-formed, refuses what is wrong, and is described as it is; no account is needed."""
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+import re
 from pathlib import Path
 
 import pytest
 
-from retail_platform_tests.infra.readmes import INFRA, blocks, modules, readme
-
-TERRAFORM = shutil.which("terraform")
-
-Terraform = Callable[..., "subprocess.CompletedProcess[str]"]
-
-_MIRRORED = "registry.terraform.io/hashicorp/aws"
-_ROOTS = ("/opt", "/usr/share", "/usr/local/share", "/usr/lib", "/var/lib")
-
-
-def provider_mirror() -> Path | None:
-    """A folder of this machine that has AWS's provider, where no registry is reached."""
-    homes = [Path.home() / ".terraform.d", Path.home() / ".local/share/terraform"]
-    for root in [*homes, *map(Path, _ROOTS)]:
-        for folder in (root, *sorted(root.glob("*")), *sorted(root.glob("*/*"))):
-            if (folder / _MIRRORED).is_dir():
-                return folder
-    return None
+from retail_platform_tests.infra.readmes import blocks, modules, readme
+from retail_platform_tests.infra.terraform import (
+    INFRA,
+    NOT_INSTALLED,
+    PROGRAM,
+    NoProvider,
+    Terraform,
+)
 
 
 @pytest.fixture(scope="module")
-def infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of `infra/`, so that nothing is left in the project's."""
-    folder = tmp_path_factory.mktemp("terraform")
-    shutil.copytree(INFRA, folder / "infra", ignore=shutil.ignore_patterns(".terraform*"))
-    yield folder / "infra"
-    shutil.rmtree(folder)
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """A copy of `infra/`."""
+    if PROGRAM is None:
+        pytest.skip(NOT_INSTALLED)
+    return Terraform.copied(tmp_path_factory.mktemp("terraform"))
 
 
 @pytest.fixture(scope="module")
-def terraform(infra: Path) -> Terraform:
-    """Runs terraform in a folder of the copy, with AWS's provider at hand."""
-    if TERRAFORM is None:
-        pytest.skip("terraform is not installed: install terraform 1.11 or newer")
-    program = TERRAFORM
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "AWS_"))}
-    if mirror := provider_mirror():
-        config = infra.parent / "terraform.rc"
-        config.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-        )
-        environment["TF_CLI_CONFIG_FILE"] = str(config)
-
-    def run(*arguments: str, folder: Path = infra) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [program, *arguments], cwd=folder, env=environment, text=True, capture_output=True
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def initialized(terraform: Terraform, infra: Path) -> Terraform:
+def initialized(terraform: Terraform) -> Terraform:
     """The same, where the provider is there."""
-    for folder in [infra, *sorted((infra / "modules").iterdir())]:
-        result = terraform("init", "-backend=false", "-no-color", "-input=false", folder=folder)
-        if "Could not retrieve the list of available versions" in result.stderr:
-            pytest.skip(
-                "AWS's provider is not to be had: no registry is reached, nor is it mirrored"
-            )
-        assert result.returncode == 0, result.stderr
+    try:
+        for name in ("", *(module.name for module in modules())):
+            terraform.init(name)
+    except NoProvider as error:
+        pytest.skip(str(error))
     return terraform
 
 
 def test_it_is_formatted(terraform: Terraform) -> None:
-    result = terraform("fmt", "-check", "-recursive", "-diff")
+    result = terraform.run("fmt", "-check", "-recursive", "-diff")
     assert result.returncode == 0, f"run `terraform fmt -recursive infra`:\n{result.stdout}"
 
 
 def test_it_is_valid(initialized: Terraform) -> None:
-    result = initialized("validate", "-no-color")
+    result = initialized.run("validate", "-no-color")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Warning" not in result.stdout
 
 
-@pytest.mark.parametrize("name", [".", *(module.name for module in modules())])
-def test_it_keeps_its_promises(name: str, initialized: Terraform, infra: Path) -> None:
-    folder = infra if name == "." else infra / "modules" / name
-    result = initialized("test", "-no-color", folder=folder)
+@pytest.mark.parametrize("name", ["", *(module.name for module in modules())])
+def test_it_keeps_its_promises(name: str, initialized: Terraform) -> None:
+    result = initialized.run("test", "-no-color", module=name)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 passed" not in result.stdout
     assert "0 failed." in result.stdout
@@ -121,3 +82,18 @@ def test_every_role_is_for_one_account() -> None:
     for policies in INFRA.glob("modules/*/iam.tf"):
         text = policies.read_text(encoding="utf-8")
         assert text.count('"sts:AssumeRole"') <= text.count("aws:SourceAccount"), policies
+
+
+def test_every_alarm_is_explained() -> None:
+    """By its name in the README of `infra/`, or by its ending where there is one for each database."""
+    told = (INFRA / "README.md").read_text(encoding="utf-8").partition("## When an alarm comes")[2]
+    explained = set(re.findall(r"`([a-z_]+)`", told.partition("\n## ")[0]))
+    source = (INFRA / "modules" / "monitoring" / "main.tf").read_text(encoding="utf-8")
+    made = re.findall(
+        r'"?(?:\$\{key\})?([a-z_]+)"? +=>? +(?:merge\(local\.\w+, )?\{\n +(?:metric|namespace) ',
+        source,
+    )
+    names = {name for name in made if name}
+    assert {"stale_lake", "failed_runs", "site_slow", "_cpu", "_errors"} <= names
+    for name in names | {"degraded_share"}:
+        assert any(alarm.endswith(name) for alarm in explained), f"{name} is not in the README"
