@@ -45,7 +45,11 @@ def test_it_is_valid(initialized: Terraform) -> None:
     assert "Warning" not in result.stdout
 
 
-@pytest.mark.parametrize("name", ["", *(module.name for module in modules())])
+# The root one has all modules in it; each by itself takes seconds a run of both processors.
+EACH = [pytest.param(module.name, marks=pytest.mark.slow) for module in modules()]
+
+
+@pytest.mark.parametrize("name", ["", *EACH])
 def test_it_keeps_its_promises(name: str, initialized: Terraform) -> None:
     result = initialized.run("test", "-no-color", module=name)
     assert result.returncode == 0, result.stdout + result.stderr
