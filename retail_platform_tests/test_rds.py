@@ -29,6 +29,7 @@ from retail_platform.settings import Settings
 from retail_platform.sources.address import Address
 from retail_platform_tests.aws import LAKE_BUCKET, PIPES_BUCKET
 from retail_platform_tests.recommender.editions import shop
+from retail_platform_tests.servers import postgres_server
 from retail_platform_tests.shop import Shop
 
 PUBLISHER = "retail_publisher"
@@ -56,9 +57,16 @@ class Rds:
 
 
 @pytest.fixture(scope="module")
-def rds(postgres: EmbeddedPostgres) -> Iterator[Rds]:
+def server() -> Iterator[EmbeddedPostgres]:
+    """One of its own: roles are the whole server's, and other tests make some of the same name."""
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rds(server: EmbeddedPostgres) -> Iterator[Rds]:
     """Made as RDS makes it: its own superuser creates the administrator and the role of IAM."""
-    owner = Address.parse(postgres.ensure_database("rds_vectors"))
+    owner = Address.parse(server.ensure_database("rds_vectors"))
     with closing(psycopg.connect(owner.url, autocommit=True)) as connection:
         for statement in (
             "CREATE EXTENSION IF NOT EXISTS vector",
@@ -166,8 +174,8 @@ def test_a_token_is_for_one_user_of_one_database(aws: str) -> None:
     assert with_token(replace(address, options="sslmode=prefer")).options == "sslmode=prefer"
 
 
-def test_what_is_no_rds_is_told(postgres: EmbeddedPostgres, rds: Rds) -> None:
-    url = postgres.ensure_database("no_rds")
+def test_what_is_no_rds_is_told(server: EmbeddedPostgres, rds: Rds) -> None:
+    url = server.ensure_database("no_rds")
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         connection.execute("ALTER ROLE rds_iam RENAME TO elsewhere")
         try:
