@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 # What each of the tools of infra/ needs shuts out what the platform needs.
-TOOLS := .venv-glue/installed .venv-checkov/installed
+TOOLS := .venv-glue/installed .venv-checkov/installed .venv-aws/installed
 
 .PHONY: demo test slow coverage setup lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
 
@@ -12,7 +12,7 @@ demo: setup  ## From an empty folder to reports over a star schema
 test: setup $(TOOLS)  ## All tests; starts a MariaDB and a PostgreSQL of its own
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-slow: setup $(TOOLS) .venv-aws/installed  ## What takes minutes and shows little more
+slow: setup $(TOOLS)  ## What takes minutes and shows little more
 	$(BIN)/python -m pytest -m slow
 
 coverage: setup $(TOOLS)  ## The same, with what no test reaches

@@ -1,6 +1,7 @@
 """`infra/` is well-formed, refuses what is wrong, and is described as it is; no account is needed."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,16 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
 
 
 @pytest.fixture(scope="module")
-def initialized(terraform: Terraform) -> Terraform:
+def initialized(terraform: Terraform) -> Iterator[Terraform]:
     """The same, where the provider is there."""
     try:
-        for name in ("", *(module.name for module in modules())):
-            terraform.init(name)
+        terraform.init()
     except NoProvider as error:
         pytest.skip(str(error))
-    return terraform
+    with terraform.attached() as attached:
+        for module in modules():
+            attached.init(module.name)
+        yield attached
 
 
 def test_it_is_formatted(terraform: Terraform) -> None:
@@ -45,11 +48,7 @@ def test_it_is_valid(initialized: Terraform) -> None:
     assert "Warning" not in result.stdout
 
 
-# The root one has all modules in it; each by itself takes seconds a run of both processors.
-EACH = [pytest.param(module.name, marks=pytest.mark.slow) for module in modules()]
-
-
-@pytest.mark.parametrize("name", ["", *EACH])
+@pytest.mark.parametrize("name", ["", *(module.name for module in modules())])
 def test_it_keeps_its_promises(name: str, initialized: Terraform) -> None:
     result = initialized.run("test", "-no-color", module=name)
     assert result.returncode == 0, result.stdout + result.stderr

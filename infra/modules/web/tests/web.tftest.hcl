@@ -24,7 +24,8 @@ variables {
   }
 }
 
-run "people_come_by_tls_alone" {
+# One run, and one for all that is refused: the schema of the firewall's rules makes each take seconds.
+run "it_keeps_its_promises" {
   command = apply
 
   assert {
@@ -39,20 +40,10 @@ run "people_come_by_tls_alone" {
     condition     = aws_lb.web.enable_deletion_protection && aws_lb.web.drop_invalid_header_fields && aws_lb.web.access_logs[0].enabled
     error_message = "it is kept, refuses what is malformed, and logs who came"
   }
-}
-
-run "a_firewall_stands_before_it" {
-  command = apply
-
   assert {
     condition     = aws_wafv2_web_acl_association.web.resource_arn == aws_lb.web.arn && length(aws_wafv2_web_acl.web.rule) == 5
     error_message = "four sets of managed rules and a limit for each address"
   }
-}
-
-run "as_many_machines_as_requests_ask_for" {
-  command = apply
-
   assert {
     condition     = aws_autoscaling_policy.requests.target_tracking_configuration[0].predefined_metric_specification[0].predefined_metric_type == "ALBRequestCountPerTarget" && aws_autoscaling_policy.requests.target_tracking_configuration[0].predefined_metric_specification[0].resource_label == "app/web/1/targetgroup/web/1"
     error_message = "requests for each machine decide"
@@ -63,38 +54,19 @@ run "as_many_machines_as_requests_ask_for" {
   }
 }
 
-run "no_certificate_is_refused" {
-  command         = plan
-  expect_failures = [var.certificate_arn]
+run "no_certificate_one_machine_no_requests_one_zone" {
+  command = plan
+  expect_failures = [
+    var.certificate_arn,
+    var.size,
+    var.requests_per_minute,
+    var.network,
+  ]
 
   variables {
-    certificate_arn = ""
-  }
-}
-
-run "one_machine_is_refused" {
-  command         = plan
-  expect_failures = [var.size]
-
-  variables {
-    size = { min = 1, max = 2 }
-  }
-}
-
-run "no_requests_are_no_target" {
-  command         = plan
-  expect_failures = [var.requests_per_minute]
-
-  variables {
+    certificate_arn     = ""
+    size                = { min = 1, max = 2 }
     requests_per_minute = 0
-  }
-}
-
-run "one_zone_is_refused" {
-  command         = plan
-  expect_failures = [var.network]
-
-  variables {
     network = {
       vpc_id                = "vpc-1"
       public_subnet_ids     = ["subnet-1"]
