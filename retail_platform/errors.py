@@ -14,7 +14,11 @@ class ConfigurationError(RetailError):
 
 
 class SourceError(RetailError):
-    """The source database cannot be read, or does not hold what `sql/raw` asks of it."""
+    """The source database cannot be read or written, or does not hold what is asked of it."""
+
+
+class OrderRefused(RetailError):
+    """An order that cannot be taken as it is; the message tells the visitor what to change."""
 
 
 class AuditError(RetailError):

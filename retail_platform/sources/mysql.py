@@ -42,7 +42,7 @@ class MySQLDriver:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._connection = _connect(address)
+        self._connection = connect(address)
 
     def bulk_url(self) -> str:
         """The source's URL, encrypted where this connection is, and without a detour.
@@ -99,7 +99,7 @@ class MySQLDriver:
         try:
             self._connection.ping(reconnect=False)
         except pymysql.Error:  # the server drops a connection that was idle for long
-            self._connection = _connect(self._address)
+            self._connection = connect(self._address)
         try:
             cursor = self._connection.cursor()
             cursor.execute(sql)
@@ -150,15 +150,24 @@ def _tls(mode: str, authority: str | None) -> ssl.SSLContext:
     return context
 
 
-def _connect(address: Address) -> "pymysql.Connection[Cursor]":
+def connect(address: Address, **settings: Any) -> "pymysql.Connection[Cursor]":
+    """Opens a connection.
+
+    Args:
+        address: Where to.
+        **settings: Arguments of pymysql's in the place of ours.
+
+    Raises:
+        SourceError: The server does not answer, or refuses; the message says what to correct.
+    """
+    arguments: dict[str, Any] = {
+        "database": address.database,
+        "connect_timeout": 10,
+        "autocommit": True,  # a transaction would show the same snapshot for ever
+        "init_command": address.dialect.session,
+    }
     try:
-        return pymysql.connect(
-            **login(address),
-            database=address.database,
-            connect_timeout=10,
-            autocommit=True,  # a transaction would show the same snapshot for ever
-            init_command=address.dialect.session,
-        )
+        return pymysql.connect(**login(address), **arguments | settings)
     except (pymysql.Error, OSError, RuntimeError) as error:
         raise SourceError(_why_not_connected(address, error)) from None
 

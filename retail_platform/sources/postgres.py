@@ -48,7 +48,7 @@ class PostgresDriver:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._connection = self._connect()
+        self._connection = connect(self._address)
 
     def bulk_url(self) -> str:
         """The source's own URL."""
@@ -79,17 +79,6 @@ class PostgresDriver:
         """Ends the connection."""
         self._connection.close()
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        address = self._address
-        try:
-            connection = psycopg.connect(
-                address.url, autocommit=True, connect_timeout=10, client_encoding="utf8"
-            )
-            connection.execute(address.dialect.session)
-        except psycopg.Error as error:
-            raise SourceError(_why_not_connected(address, error)) from None
-        return connection
-
     def _run(self, sql: str, parameters: dict[str, object] | None = None) -> psycopg.Cursor[Any]:
         address = self._address
         try:
@@ -98,10 +87,35 @@ class PostgresDriver:
             except psycopg.OperationalError:
                 if not self._connection.closed:
                     raise
-                self._connection = self._connect()  # it was idle for too long
+                self._connection = connect(address)  # it was idle for too long
                 return self._connection.execute(sql, parameters)
         except (psycopg.Error, UnicodeError) as error:
             raise SourceError(f"{address} refused a query: {address.redact(error)}") from None
+
+
+def connect(
+    address: Address,
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection,
+    connect_timeout: int = 10,
+) -> psycopg.Connection[Any]:
+    """Opens a connection.
+
+    Args:
+        address: Where to.
+        kind: The class of the connection.
+        connect_timeout: How many seconds that may take.
+
+    Raises:
+        SourceError: The server does not answer, or refuses; the message says what to correct.
+    """
+    try:
+        connection = kind.connect(
+            address.url, autocommit=True, connect_timeout=connect_timeout, client_encoding="utf8"
+        )
+        connection.execute(address.dialect.session)
+    except psycopg.Error as error:
+        raise SourceError(_why_not_connected(address, error)) from None
+    return connection
 
 
 def _source_type(name: str, category: str, precision: int | None, scale: int | None) -> SourceType:
