@@ -16,6 +16,7 @@ from retail_platform.contracts.checks import (
     READS_EVERY_COLUMN,
     CheckResult,
     check_of,
+    failing_rows,
     qualified,
 )
 from retail_platform.contracts.loader import Contracts
@@ -663,6 +664,7 @@ class Builder:
                 source_totals=read.totals[table.name] if read else None,
                 source_moved=read is not None and table.name in read.moved,
                 report=result.report,
+                checks=failing_rows(result.checks),
             )
             try:
                 version = self.lake.publish(publication)

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from retail_platform.build import AuditFailed, Builder, Built, PublicationStopped
-from retail_platform.contracts.checks import CheckResult
+from retail_platform.contracts.checks import CheckResult, checks_of
 from retail_platform.contracts.loader import Contracts, load_contracts
 from retail_platform.contracts.model import Column, Feed, Rule, Table
 from retail_platform.contracts.months import MonthRange
@@ -229,6 +229,33 @@ def test_published_tables_pass_the_same_checks_again(shop: Shop) -> None:
     assert not [result for result in results if result.fails]
 
 
+def test_a_version_carries_the_outcomes_of_all_its_checks(shop: Shop) -> None:
+    for one in shop.build():
+        table = shop.contracts.table(one.version.table)
+        version = shop.lake.version(table.name)
+        assert version
+        assert list(version.checks) == [result.check.name for result in one.result.checks]
+        assert set(version.checks) == {check.name for check in checks_of(table)}
+        assert not any(version.checks.values())
+
+
+def test_a_warning_that_failed_shows_its_rows_as_long_as_its_version_is_seen(shop: Shop) -> None:
+    shop.execute(PAYMENT.format("A", "2002-12-31"), PAYMENT.format("B", "2150-01-01"))
+    shop.extract()
+    warned = shop.lake.version("quarantine")
+    assert warned
+    assert warned.checks["nothing_set_aside"] == 2, "a reason each"
+    shop.execute("DELETE FROM payments WHERE checkNumber IN ('A', 'B')")
+    shop.extract()
+    mended = shop.lake.version("quarantine")
+    assert mended
+    assert mended.checks["nothing_set_aside"] == 0
+
+    shop.lake.rollback("quarantine", warned.snapshot_id)
+
+    assert shop.lake.version("quarantine") == warned
+
+
 # Months
 
 
@@ -251,6 +278,9 @@ def test_a_month_that_differs_elsewhere_is_named_and_withholds_nothing(shop: Sho
     assert elsewhere.fails
     assert not elsewhere.blocks
     assert "`retail build --from 2004-02 --to 2004-02`" in elsewhere.detail
+    version = shop.lake.version("payments")
+    assert version
+    assert version.checks["reconciles_other_months"] == 1
     assert {"MAR"} == {row["check_number"] for row in shop.rows("payments")} & {"FEB", "MAR"}
     mended = shop.extract(FEBRUARY, "payments")
     assert outcome(mended, "payments", "reconciles_other_months").passed

@@ -323,6 +323,10 @@ def test_too_little_to_judge_by_is_a_warning(star: Star) -> None:
     (warning,) = (c for one in built for c in one.result.checks if c.check.name == ENOUGH_HISTORY)
     assert not warning.passed
     assert not warning.blocks
+    version = star.lake.version("product_embeddings")
+    assert version is not None
+    assert version.checks[ENOUGH_HISTORY] == 1
+    assert version.checks["beats_recent_popularity"] == 0
 
 
 # Publishing

@@ -1,6 +1,6 @@
 """The checks that follow from a contract, as portable SQL that counts offending rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from retail_platform.contracts.model import QUARANTINE, Column, Feed, ForeignKey, Severity, Table
@@ -85,6 +85,11 @@ class CheckResult:
     def blocks(self) -> bool:
         """Whether the failure stops publication."""
         return self.fails and self.check.blocking
+
+
+def failing_rows(results: Iterable[CheckResult]) -> dict[str, int]:
+    """How many rows offend each check of one table, by the check's name."""
+    return {result.check.name: result.failing_rows for result in results}
 
 
 def check_of(table: Table, name: str) -> Check:

@@ -4,9 +4,9 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ _SOURCE_MOVED = "retail.source-moved"
 _INPUTS = "retail.inputs"
 _REPORT = "retail.training"
 _BATCH = "retail.batch"
+_CHECKS = "retail.checks"
 _COMMIT_ATTEMPTS = 12
 
 _T = TypeVar("_T")
@@ -71,6 +72,9 @@ class Version:
         inputs: The snapshot id of every table that it was built from.
         report: What is known of the training of a trained table.
         batch: Which deliveries its newest rows came from.
+        checks: How many rows, or months, offended each of the table's checks when it was published,
+            by the check's name. Those of single rows looked at the rows that the publication wrote,
+            not at months or days that it left as they were. Empty where nothing was checked.
         current: Whether readers see it.
     """
 
@@ -86,6 +90,7 @@ class Version:
     inputs: dict[str, int]
     report: Report | None = None
     batch: str = ""
+    checks: Mapping[str, int] = field(default_factory=dict)
     current: bool = True
 
 
@@ -106,6 +111,7 @@ class Publication:
         batch: Which deliveries the rows came from.
         merged: Of a delivered table: the files that are in `files` too, and are replaced; all others
             stay.
+        checks: The failing rows of each check that `files` were judged by, by its name.
     """
 
     table: Table
@@ -119,6 +125,7 @@ class Publication:
     report: Report | None = None
     batch: str = ""
     merged: frozenset[str] | None = None
+    checks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -554,6 +561,7 @@ def _version(table: Table, snapshot: Snapshot, *, current: bool) -> Version:
         inputs=json.loads(properties.get(_INPUTS, "{}")),
         report=load_if_known(Report, json.loads(properties.get(_REPORT, "null"))),
         batch=properties.get(_BATCH, ""),
+        checks=json.loads(properties.get(_CHECKS, "{}")),
         current=current,
     )
 
@@ -570,6 +578,8 @@ def _properties(publication: Publication, retained: Measures) -> dict[str, str]:
         properties[_SOURCE_MOVED] = "true"
     if publication.batch:
         properties[_BATCH] = publication.batch
+    if publication.checks:
+        properties[_CHECKS] = json.dumps(dict(publication.checks), separators=(",", ":"))
     if publication.report is not None:
         properties[_REPORT] = json.dumps(dump(publication.report))
     return properties

@@ -371,7 +371,7 @@ class Landing:
             return ()
         written = self._daily.write(self.ledger, rows, folder)
         checks = self._daily.audit(written)
-        self._daily.commit(written, sha256(repr(rows).encode()).hexdigest()[:16])
+        self._daily.commit(written, sha256(repr(rows).encode()).hexdigest()[:16], checks)
         return checks
 
     # What became of it

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retail_platform.contracts.checks import CheckResult
+from retail_platform.contracts.checks import CheckResult, failing_rows
 from retail_platform.contracts.model import Table
 from retail_platform.engines.parquet import arrow_type, stored_schema, write_parquet
 from retail_platform.engines.protocol import Auditor, DataFile, InputTable, OutputTable
@@ -65,7 +65,10 @@ class DailyTables:
     def make(self, table: Table) -> None:
         """Makes a table, empty, if it is not there."""
         if self.lake.version(table.name) is None:
-            self.lake.publish(Publication(table, self.lake.plan(table), (), None, {}, {}))
+            checks = failing_rows(self.audit_of_nothing(table))
+            self.lake.publish(
+                Publication(table, self.lake.plan(table), (), None, {}, {}, checks=checks)
+            )
 
     def write(self, table: Table, rows: RowTuples, folder: Path) -> Written:
         """Writes new rows into files of this machine, one a day."""
@@ -91,12 +94,13 @@ class DailyTables:
         (audit,) = self.auditor.audit([InputTable(table, ())], ())
         return audit.checks
 
-    def commit(self, written: Written, batch: str) -> Version:
+    def commit(self, written: Written, batch: str, checks: Sequence[CheckResult]) -> Version:
         """Lets readers see new rows, and puts their files together with others.
 
         Args:
             written: They; their files are moved.
             batch: What they came from.
+            checks: What `audit` said of them.
         """
         table = written.output.contract
         files, replaced = [], set()
@@ -119,6 +123,7 @@ class DailyTables:
                 {},
                 batch=batch,
                 merged=frozenset(replaced),
+                checks=failing_rows(checks),
             )
         )
 

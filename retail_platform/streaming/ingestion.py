@@ -202,7 +202,9 @@ class Ingestion:
         if any(result.blocks for results in checks.values() for result in results):
             raise AuditFailed([result for results in checks.values() for result in results])
         return {
-            name: Ingested(self._daily.commit(one, batch), len(rows[name]), checks[name])
+            name: Ingested(
+                self._daily.commit(one, batch, checks[name]), len(rows[name]), checks[name]
+            )
             for name, one in written.items()
         }
 

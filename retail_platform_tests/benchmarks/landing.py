@@ -178,7 +178,7 @@ def _look(files: int) -> Looked:
         daily = DailyTables(landing.builder.lake, landing.local)
         with landing.builder.lake.exclusively():
             daily.make(landing.ledger)
-            daily.commit(daily.write(landing.ledger, rows, folder), "all")
+            daily.commit(daily.write(landing.ledger, rows, folder), "all", ())
         (place / "new.csv").touch()
         del rows, arrivals
         time.sleep(FolderArrivals.settling.total_seconds())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -87,7 +87,11 @@ def sale(number: int, month: int) -> Row:
 
 
 def publish(
-    lake: Lake, table: Table, rows: Sequence[Row], months: MonthRange | None = None
+    lake: Lake,
+    table: Table,
+    rows: Sequence[Row],
+    months: MonthRange | None = None,
+    checks: Mapping[str, int] | None = None,
 ) -> Version:
     """Writes the rows and makes them the table, or these months of it."""
     plan = lake.plan(table)
@@ -96,7 +100,7 @@ def publish(
         key = f"{row['month']:%Y-%m}"
         measures[key] = {"rows": measures.get(key, {"rows": Decimal(0)})["rows"] + 1}
     files = write_files(table, lake.new_location(table), rows, plan.field_ids)
-    return lake.publish(Publication(table, plan, files, months, measures, {}))
+    return lake.publish(Publication(table, plan, files, months, measures, {}, checks=checks or {}))
 
 
 def ids(
@@ -180,6 +184,23 @@ def test_a_version_says_what_it_was_made_from(lake: Lake) -> None:
     assert lake.version("shops") == published
     assert published.inputs == {"sales": 42}
     assert published.measures == published.source_totals == totals, "exact"
+
+
+def test_a_version_says_what_its_checks_found(lake: Lake) -> None:
+    published = publish(lake, SALES, [sale(1, 1)], checks={"primary_key": 0, "warned": 3})
+    assert lake.version("sales") == published
+    assert published.checks == {"primary_key": 0, "warned": 3}
+    assert publish(lake, SALES, [sale(2, 2)], month(2)).checks == {}, "none of another version"
+
+
+def test_outcomes_are_stored_in_few_bytes(lake: Lake) -> None:
+    """Every snapshot of a table stands in its metadata, which each reader fetches."""
+    publish(lake, SALES, [], checks={"primary_key": 0, "warned": 3})
+    table = lake.storage.catalog.load_table((lake.storage.namespace("star"), "sales"))
+    snapshot = table.current_snapshot()
+    assert snapshot
+    assert snapshot.summary
+    assert snapshot.summary["retail.checks"] == '{"primary_key":0,"warned":3}'
 
 
 def test_deletions_of_the_past_are_not_carried_along(lake: Lake) -> None:
@@ -317,6 +338,13 @@ def test_after_a_rollback_the_next_publication_follows_what_readers_see(lake: La
         first.snapshot_id,
     ]
     assert ids(lake, "sales", snapshot=wrong.snapshot_id) == [1, 2]
+
+
+def test_a_rollback_brings_the_outcomes_of_checks_back(lake: Lake) -> None:
+    first = publish(lake, SALES, [sale(1, 1)], checks={"warned": 3})
+    publish(lake, SALES, [sale(2, 2)], checks={"warned": 0})
+    assert lake.rollback("sales", first.snapshot_id).checks == {"warned": 3}
+    assert [version.checks for version in lake.history("sales")] == [{"warned": 0}, {"warned": 3}]
 
 
 def test_a_rollback_can_be_undone(lake: Lake) -> None:

@@ -275,6 +275,7 @@ def test_a_bad_file_is_set_aside_whole_and_the_others_are_merged(landed: Landed)
     assert "row 1: product_rating 'five' is no int" in reasons["ratings/text.csv"]
     assert "arquet" in reasons["customers/cut.parquet"]
     assert failing(taken["landed_files"])["none_set_aside"].startswith("6 offending")
+    assert taken["landed_files"].version.checks["none_set_aside"] == 6
     assert "customers" not in taken, "of which nothing has landed"
     assert landed.take()["landed_files"].files == 0, "it is not tried again and again"
 
@@ -296,6 +297,7 @@ def test_columns_that_the_contract_does_not_have_are_told(landed: Landed) -> Non
     assert failing(taken) == {
         "reads_every_column": "sql/raw/schema.yml does not have colour; add them there, or not"
     }
+    assert taken.version.checks["reads_every_column"] == 1
     assert landed.rows("ratings") == [(1, "A", 5)]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lambda_inference.answers import RecommendationEvent, Strategy, lines
 from retail_platform.build import AuditFailed
+from retail_platform.contracts.checks import checks_of
 from retail_platform.contracts.loader import load_contracts
 from retail_platform.engines.duckdb import DuckDBEngine
 from retail_platform.errors import LakeError
@@ -152,6 +153,11 @@ def test_what_was_delivered_is_in_the_lake(anywhere: Stream) -> None:
     assert [row["product_code"] for row in anywhere.rows("browsed_items")] == ["A01", "B02"]
     (delivery,) = anywhere.rows("deliveries")
     assert (delivery["object"], delivery["lines"], delivery["added"]) == (key("a.gz"), 1, 1)
+    version = anywhere.lake.version("recommendation_events")
+    assert version
+    assert version.checks == {
+        check.name: 0 for check in checks_of(CONTRACTS.table("recommendation_events"))
+    }
     assert anywhere.take() == dict.fromkeys(TABLES, 0)
 
 
