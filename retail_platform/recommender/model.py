@@ -321,17 +321,31 @@ def _fitting(customers: int, products: int) -> tuple[Method, str]:
 
 
 def _factors(method: Method, interactions: sparse.csr_array, seed: int) -> Factors:
-    match method:
-        case Method.EASE:
-            factors = ease(interactions, seed)
-        case Method.PURE_SVD:
-            factors = pure_svd(interactions, seed)
-        case Method.POPULARITY:
-            nothing = np.zeros((interactions.shape[1], DIMENSIONS), dtype=np.float32)
-            factors = Factors(nothing, nothing)
+    scaled = _scaled(interactions)
+    if method is Method.POPULARITY or scaled is None:
+        nothing = np.zeros((interactions.shape[1], DIMENSIONS), dtype=np.float32)
+        factors = Factors(nothing, nothing)
+    elif method is Method.EASE:
+        factors = ease(scaled, seed)
+    else:
+        factors = pure_svd(scaled, seed)
     if not (np.isfinite(factors.contexts).all() and np.isfinite(factors.targets).all()):
         raise TrainingError(f"{method} gave vectors that are not finite; nothing can be published")
     return factors
+
+
+def _scaled(interactions: sparse.csr_array) -> sparse.csr_array | None:
+    """The same with its largest between a half and 1; None where all are nothing.
+
+    What was bought decades ago has decayed to less than what a float32's square can hold, and both
+    methods find the same at any scale. By a power of two, which rounds nothing.
+    """
+    largest = np.abs(interactions.data).max(initial=0)
+    if not largest:
+        return None
+    scaled = interactions.copy()
+    scaled.data = np.ldexp(scaled.data, -int(np.frexp(largest)[1]))
+    return scaled
 
 
 def _artefact(factors: Factors, context: float, target: NDArray[np.float64]) -> Artefact:

@@ -110,6 +110,17 @@ def test_what_was_bought_after_the_day_changes_nothing(recommender: Recommender)
     assert vectors_of(trained(*LINES, *later, as_of=AS_OF)) == vectors_of(recommender)
 
 
+def test_what_was_bought_decades_ago_still_tells_what_goes_together(
+    recommender: Recommender,
+) -> None:
+    """Its weights have decayed to some 1e-27, whose squares a float32 cannot hold."""
+    later = trained(*LINES, as_of=FIRST_DAY + timedelta(days=8_000))
+    goes_with = later.for_sessions.contexts @ later.for_sessions.targets.T
+    went_with = recommender.for_sessions.contexts @ recommender.for_sessions.targets.T
+    assert np.allclose(goes_with, went_with, atol=1e-3)
+    assert np.isfinite(trained(*LINES, as_of=FIRST_DAY + timedelta(days=30_000)).history.data).all()
+
+
 def test_without_a_day_everything_is_seen() -> None:
     assert trained(*LINES).training.lines == len(LINES)
 
