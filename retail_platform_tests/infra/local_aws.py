@@ -7,7 +7,6 @@ second plan may show what MiniStack is known to forget and nothing else, and des
 """
 
 import json
-import logging
 import os
 import platform
 import re
@@ -93,6 +92,9 @@ again."""
 KNOWN_REPLACEMENTS = {"aws_flow_log"}
 """What it forgets so much of that it is made anew: the role of the flow log."""
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""Dagster tells each event of a run at length."""
+
 _ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 
@@ -102,7 +104,6 @@ class LocalAwsError(RuntimeError):
 
 def main() -> None:
     """All of it, step by step, with what each step took."""
-    logging.getLogger("dagster").setLevel(logging.ERROR)
     with TemporaryDirectory(prefix="local-aws-") as temporary, postgres_home() as home:
         folder = Path(temporary)
         with step("the bundles of Glue, Lambda and machines"):
@@ -273,7 +274,7 @@ def come_back(home: Path, told: dict[str, str]) -> None:
             found: set[str] = set()
             while time.monotonic() < deadline and len(found) < EVENTS:
                 if isinstance(look(), dg.RunRequest):
-                    if not job.execute_in_process(instance=instance).success:
+                    if not job.execute_in_process(instance=instance, run_config=QUIET).success:
                         raise LocalAwsError("the run that the sensor asked for failed")
                     rows = lake.rows("recommendation_events").to_pylist()
                     found = {row["event_id"] for row in rows}
