@@ -234,6 +234,27 @@ def dev(
 
 
 @app.command()
+def web(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the site listens.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="The address that it listens on; 0.0.0.0 behind a load balancer.")
+    ] = "127.0.0.1",
+) -> None:
+    """Opens the dashboard and the storefront until Ctrl-C.
+
+    Visits go through the Lambda's own handler on a laptop, and to the Kinesis stream on AWS; orders
+    go into the embedded database, or where RETAIL_STOREFRONT_URL says.
+
+    Example: `retail web --port 8001`
+    """
+    from retail_platform.web.app import serve
+
+    platform = _platform()
+    _say(f"the site is on http://{host}:{port}: /dashboard, /trust and /shop")
+    serve(platform, host, port)
+
+
+@app.command()
 def prepare(
     admin_secret: Annotated[
         str,

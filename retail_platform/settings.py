@@ -27,6 +27,9 @@ _MISREAD = frozenset("%?*[#")
 VECTORS_URL = "RETAIL_VECTORS_URL"
 """The setting that names another vector store than the embedded one."""
 
+STOREFRONT_URL = "RETAIL_STOREFRONT_URL"
+"""The setting that names where the storefront writes orders."""
+
 RECORDS_URL = "RETAIL_RECORDS_URL"
 """The setting that names where Dagster's records are on AWS."""
 
@@ -67,6 +70,10 @@ class Settings(BaseSettings):
             its login is by IAM; in RETAIL_HOME where unset. Where it is set, schedule and sensors
             are switched on.
         metrics_namespace: AWS: where in CloudWatch the platform's metrics go; none where unset.
+        recommender_url: AWS: the function URL of the Lambda that recommends, for the storefront.
+        storefront_url: The OLTP database as the storefront writes orders to it, with a login of its
+            own; the embedded one where unset, and none where RETAIL_SOURCE_URL or AWS names the
+            source. A secret.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETAIL_", extra="forbid", frozen=True)
@@ -91,6 +98,8 @@ class Settings(BaseSettings):
     landing_queue: str = ""
     records_url: str = ""
     metrics_namespace: str = ""
+    recommender_url: str = ""
+    storefront_url: SecretStr | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +134,13 @@ class Settings(BaseSettings):
             raise ValueError("must be small letters, digits and _, such as retail_")
         return prefix
 
+    @field_validator("recommender_url")
+    @classmethod
+    def _a_url(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/@]+/?", url):
+            raise ValueError("must be a function URL, https://... without a path")
+        return url
+
     @field_validator("lake_bucket", "pipes_bucket")
     @classmethod
     def _bare_bucket(cls, bucket: str) -> str:
@@ -146,6 +162,11 @@ class Settings(BaseSettings):
                 self._parse_source(self.source_url.get_secret_value())
             except ConfigurationError as error:
                 raise ValueError(f"source_url (RETAIL_SOURCE_URL): {error}") from None
+        if self.storefront_url is not None:
+            try:
+                Address.parse(self.storefront_url.get_secret_value(), STOREFRONT_URL)
+            except ConfigurationError as error:
+                raise ValueError(f"storefront_url ({STOREFRONT_URL}): {error}") from None
         if self.vectors_url is not None:
             _require_postgres(self.vectors_url.get_secret_value(), "vectors_url", VECTORS_URL)
         if self.records_url:

@@ -1,0 +1,274 @@
+"""What the dashboard shows: the questions of `sql/analytics` as key figures and charts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from retail_platform.contracts.months import next_month
+from retail_platform.serving.analytics import AnalyticsQuery, bind
+from retail_platform.serving.answers import Answer, Answers
+from retail_platform.web.filters import Filters
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEY_FIGURES = "key_figures"
+
+DAYS_SHOWN = 365
+"""Up to the last day of sales, where the URL names no days."""
+
+MOST_BARS = 30
+"""Of a chart that shows all of a few; its table has them all."""
+
+_BOUNDS = "SELECT min(order_date) AS first, max(order_date) AS last FROM fact_orders WHERE is_sale"
+_COUNTRIES = "SELECT DISTINCT country FROM dim_locations WHERE country IS NOT NULL ORDER BY 1"
+_LINES = "SELECT DISTINCT product_line FROM dim_products WHERE product_line IS NOT NULL ORDER BY 1"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the filters can be set to.
+
+    Attributes:
+        first: The first day of sales.
+        last: The last one.
+        countries: Where customers are.
+        product_lines: Of the products.
+    """
+
+    first: date
+    last: date
+    countries: Sequence[str]
+    product_lines: Sequence[str]
+
+    @property
+    def default(self) -> Filters:
+        """The last year of sales."""
+        since = max(self.first, self.last - timedelta(days=DAYS_SHOWN - 1))
+        return Filters(since, self.last)
+
+    def periods(self, filters: Filters) -> list[tuple[str, Filters]]:
+        """Spans of days that people ask for, each with the filters that ask for it."""
+        since = {
+            "3 months": self.last - timedelta(days=90),
+            "12 months": self.last - timedelta(days=DAYS_SHOWN - 1),
+            "This year": self.last.replace(month=1, day=1),
+            "All": self.first,
+        }
+        return [(n, filters.between(max(d, self.first), self.last)) for n, d in since.items()]
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number, and what it was for as many days before.
+
+    Attributes:
+        title: What it is.
+        value: None where there is nothing that it could be of.
+        previous: The same for as many days before.
+        kind: How it is written.
+    """
+
+    title: str
+    value: Decimal | int | float | None
+    previous: Decimal | int | float | None
+    kind: Literal["money", "count", "percent"]
+
+    @property
+    def change(self) -> float | None:
+        """In percent of what it was, or in points where it is one of percent itself."""
+        if self.value is None or self.previous is None:
+            return None
+        if self.kind == "percent":
+            return float(self.value) - float(self.previous)
+        was = float(self.previous)
+        return (float(self.value) - was) / was * 100 if was else None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An answer to be looked at.
+
+    Attributes:
+        query: The question.
+        kind: What is drawn.
+        label: The column that names a place on the axis.
+        measures: The columns that are drawn.
+        rows: What is drawn; the table shows the same.
+        count: How many rows the whole answer has.
+        drill: For each row, the filters that show it alone; None where there are none.
+        blind: What the filters say that the question does not ask for.
+    """
+
+    query: AnalyticsQuery
+    kind: Literal["line", "bar"]
+    label: str
+    measures: Sequence[str]
+    rows: "pa.Table"
+    count: int
+    drill: Sequence[Filters | None]
+    blind: Sequence[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """The places on the axis."""
+        return [_label(value) for value in self.rows.column(self.label).to_pylist()]
+
+    def values(self, measure: str) -> list[float | None]:
+        """What is drawn there."""
+        found = self.rows.column(measure).to_pylist()
+        return [None if value is None else float(value) for value in found]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """All of it.
+
+    Attributes:
+        key_figures: The numbers on top.
+        charts: What is below them.
+        empty: Whether nothing was sold.
+        outdated: The oldest of the answers that could not be had anew; None where all could.
+    """
+
+    key_figures: Sequence[KeyFigure]
+    charts: Sequence[Chart]
+    empty: bool
+    outdated: Answer | None
+
+
+_Drill = Callable[[Mapping[str, Any], Filters], Filters | None]
+
+
+def _to_month(row: Mapping[str, Any], filters: Filters) -> Filters | None:
+    first = row["month"]
+    return filters.between(first, next_month(first) - timedelta(days=1))
+
+
+def _to_country(row: Mapping[str, Any], filters: Filters) -> Filters | None:
+    return filters.of_country(row["country"]) if row["country"] else None
+
+
+def _to_line(row: Mapping[str, Any], filters: Filters) -> Filters | None:
+    return filters.of_line(row["product_line"]) if row["product_line"] else None
+
+
+def _nowhere(row: Mapping[str, Any], filters: Filters) -> Filters | None:
+    return None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """How a question is drawn."""
+
+    kind: Literal["line", "bar"]
+    label: str
+    measures: tuple[str, ...]
+    drill: _Drill = _nowhere
+    shows_first: bool = False  # of many rows: as many as the filters say
+
+
+CHARTS: dict[str, _Drawn] = {
+    "sales_by_month": _Drawn("line", "month", ("sales",), _to_month),
+    "sales_by_country": _Drawn("bar", "country", ("sales",), _to_country),
+    "sales_by_product_line": _Drawn("bar", "product_line", ("sales",), _to_line),
+    "top_products": _Drawn("bar", "product_name", ("sales",), _to_line, True),
+    "sales_by_representative": _Drawn("bar", "representative", ("sales",), shows_first=True),
+    "sales_by_office": _Drawn("bar", "office_city", ("sales",)),
+    "payments_against_sales": _Drawn(
+        "bar", "customer_name", ("sales", "payments"), _to_country, True
+    ),
+}
+"""The questions that the dashboard shows, in its order."""
+
+
+def choices(answers: Answers) -> Choices | None:
+    """What there is to choose from; None where nothing was ever sold.
+
+    Raises:
+        RetailError: See `Answers.all_of`.
+    """
+    bounds, countries, lines = (one.rows for one in answers.all_of([_BOUNDS, _COUNTRIES, _LINES]))
+    (days,) = bounds.to_pylist()
+    if days["first"] is None:
+        return None
+    return Choices(
+        days["first"],
+        days["last"],
+        [str(name) for name in countries.column(0).to_pylist()],
+        [str(name) for name in lines.column(0).to_pylist()],
+    )
+
+
+def dashboard(
+    answers: Answers, queries: Mapping[str, AnalyticsQuery], filters: Filters
+) -> Dashboard:
+    """What the dashboard shows.
+
+    Args:
+        answers: Answers what it asks.
+        queries: The questions of `sql/analytics`.
+        filters: What the figures are of.
+
+    Raises:
+        RetailError: See `Answers.all_of`.
+    """
+    key = queries[KEY_FIGURES]
+    asked = [statement(key, filters), statement(key, filters.previous)]
+    asked += [statement(queries[name], filters) for name in CHARTS]
+    now, before, *charts = answers.all_of(asked)
+    (figures,), (previous,) = now.rows.to_pylist(), before.rows.to_pylist()
+    late = [answer for answer in (now, before, *charts) if answer.outdated]
+    return Dashboard(
+        _key_figures(figures, previous),
+        [
+            _chart(queries[name], drawn, answer.rows, filters)
+            for (name, drawn), answer in zip(CHARTS.items(), charts, strict=True)
+        ],
+        not figures["orders"],
+        min(late, key=lambda answer: answer.answered_at) if late else None,
+    )
+
+
+@lru_cache(maxsize=1024)
+def statement(query: AnalyticsQuery, filters: Filters) -> str:
+    """A question about what the filters say."""
+    return bind(query, **filters.values(query))
+
+
+def _key_figures(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[KeyFigure]:
+    named: list[tuple[str, str, Literal["money", "count", "percent"]]] = [
+        ("Sales", "sales", "money"),
+        ("Orders", "orders", "count"),
+        ("Average order", "average_order_value", "money"),
+        ("Customers", "customers", "count"),
+        ("Margin", "margin", "money"),
+        ("Margin of sales", "margin_percent", "percent"),
+    ]
+    return [KeyFigure(title, now[name], before[name], kind) for title, name, kind in named]
+
+
+def _chart(query: AnalyticsQuery, drawn: _Drawn, rows: "pa.Table", filters: Filters) -> Chart:
+    shown = rows
+    if drawn.kind == "bar":
+        shown = rows.slice(0, filters.n if drawn.shows_first else MOST_BARS)
+    asked = {"product line": filters.product_line, "country": filters.country}
+    return Chart(
+        query,
+        drawn.kind,
+        drawn.label,
+        drawn.measures,
+        shown,
+        rows.num_rows,
+        [drawn.drill(row, filters) for row in shown.to_pylist()],
+        [n for n, value in asked.items() if value and not query.takes(n.replace(" ", "_"))],
+    )
+
+
+def _label(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:%b %Y}" if isinstance(value, date) else str(value)

@@ -1,0 +1,43 @@
+"""One built shop, its site, and a browser, for all tests of the pages."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from retail_platform_tests.servers import postgres_home
+from retail_platform_tests.shop import Shop
+from retail_platform_tests.web.site import CHROMIUM, NO_CHROMIUM, Site, chromium, page_of, running
+
+
+@pytest.fixture(scope="package")
+def built() -> Iterator[Shop]:
+    """The sample shop with its lake and vectors."""
+    with postgres_home() as home:
+        shop = Shop(home)
+        shop.done("sample")
+        shop.done("build")
+        yield shop
+
+
+@pytest.fixture(scope="package")
+def site(built: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Its site."""
+    with running(built, tmp_path_factory.mktemp("web")) as site:
+        yield site
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page of a fresh visitor."""
+    with page_of(browser, site) as page:
+        yield page
