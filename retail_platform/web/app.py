@@ -1,7 +1,9 @@
 """The application: its routes, what stands before them, and what a page says when one fails."""
 
 import logging
+import signal
 import sys
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -93,7 +95,9 @@ def serve(platform: Platform, host: str, port: int) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [lines], False
         logger.setLevel(logging.INFO)
-    with open_site(platform) as site:
+    # uvicorn ends by the signal that it was told to stop with: what is open here is closed first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt), open_site(platform) as site:
         config = uvicorn.Config(
             create_app(site),
             host,

@@ -23,7 +23,7 @@ DAYS_SHOWN = 365
 MOST_BARS = 30
 """Of a chart that shows all of a few; its table has them all."""
 
-_BOUNDS = "SELECT min(order_date) AS first, max(order_date) AS last FROM fact_orders WHERE is_sale"
+BOUNDS = "SELECT min(order_date) AS first, max(order_date) AS last FROM fact_orders WHERE is_sale"
 _COUNTRIES = "SELECT DISTINCT country FROM dim_locations WHERE country IS NOT NULL ORDER BY 1"
 _LINES = "SELECT DISTINCT product_line FROM dim_products WHERE product_line IS NOT NULL ORDER BY 1"
 
@@ -191,7 +191,7 @@ def choices(answers: Answers) -> Choices | None:
     Raises:
         RetailError: See `Answers.all_of`.
     """
-    bounds, countries, lines = (one.rows for one in answers.all_of([_BOUNDS, _COUNTRIES, _LINES]))
+    bounds, countries, lines = (one.rows for one in answers.all_of([BOUNDS, _COUNTRIES, _LINES]))
     (days,) = bounds.to_pylist()
     if days["first"] is None:
         return None

@@ -17,8 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MOST_BYTES = 16_384
 """Of what a request may send; the longest form of ours has some hundred."""
 
-OPEN = ("/shop", "/static/", "/healthz", "/readyz")
+OPEN = {"/", "/shop", "/healthz", "/readyz"}
 """What anyone may see on AWS; the rest is for who signed in at the load balancer."""
+
+OPEN_BELOW = ("/shop/", "/static/")
+"""The same of all that is below."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -142,7 +145,7 @@ def may_see(path: str, headers: Mapping[str, str]) -> bool:
     """
     if path == "/metrics":  # for who asks from within the network, past the load balancer
         return "x-forwarded-for" not in headers
-    return path == "/" or path.startswith(OPEN) or "x-amzn-oidc-identity" in headers
+    return path in OPEN or path.startswith(OPEN_BELOW) or "x-amzn-oidc-identity" in headers
 
 
 class JsonLines(logging.Formatter):

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from lambda_inference.events import BrowseEvent
 from retail_platform.errors import RetailError
-from retail_platform.web.figures import choices
+from retail_platform.web.figures import BOUNDS
 from retail_platform.web.site import Site
 
 
@@ -22,7 +22,7 @@ class Dependency:
         name: What it is.
         needed: Whether there is no page worth showing without it.
         ready: Whether it does its work.
-        why: Why not.
+        why: Why not, or why only from memory.
     """
 
     name: str
@@ -42,10 +42,10 @@ def dependencies(site: Site) -> list[Dependency]:
 
 def _lake(site: Site) -> Dependency:
     try:
-        choices(site.answers)
+        answer = site.answers.of(BOUNDS)
     except RetailError as error:
         return Dependency("lake", True, False, str(error))
-    return Dependency("lake", True, True)
+    return Dependency("lake", True, True, answer.outdated)
 
 
 def _others(site: Site) -> Iterator[Dependency]:

@@ -122,6 +122,6 @@ def page_of(browser: Browser, site: Site, **options: object) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         yield page
-        assert complaints == []
+        assert not complaints, complaints
     finally:
         context.close()

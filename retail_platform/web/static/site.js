@@ -88,6 +88,7 @@ function listEvents() {
     title.textContent = "All of it";
     const text = document.createElement("pre");
     text.textContent = JSON.stringify(event, null, 1);
+    text.tabIndex = 0; // it scrolls
     whole.append(title, text);
     item.append(whole);
     list.append(item);

@@ -1,0 +1,81 @@
+"""Whether everyone can use the pages: by keyboard, screen reader, on a phone, in both themes."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from retail_platform_tests.web.site import Site, page_of
+
+PAGES = [
+    "/dashboard",
+    "/dashboard?from=1999-01-01&to=1999-12-31",
+    "/trust",
+    "/trust/fact_orders",
+    "/shop",
+    "/shop/products/S18_0019",
+    "/shop/cart",
+    "/nowhere",
+]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+CART_OF_ONE = "eyJpZCI6IjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmIiwiY2FydCI6eyJTMThfMDAxOSI6Mn19"
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def themed(
+    request: pytest.FixtureRequest, browser: Browser, site: Site
+) -> Iterator[tuple[str, Page]]:
+    options = {"color_scheme": request.param, "viewport": WIDE, "reduced_motion": "reduce"}
+    with page_of(browser, site, **options) as page:
+        page.context.add_cookies(
+            [{"name": "visit", "value": CART_OF_ONE, "domain": "127.0.0.1", "path": "/shop"}]
+        )
+        yield request.param, page
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(path: str, themed: tuple[str, Page]) -> None:
+    _, page = themed
+    page.goto(path)
+    for details in page.locator("main details").all():
+        details.locator("summary").first.click()
+    found = Axe().run(page)
+    serious = [
+        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes']][:3]}"
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_is_wider_than_a_phone(path: str, themed: tuple[str, Page]) -> None:
+    _, page = themed
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
+
+def test_the_two_themes_differ(themed: tuple[str, Page]) -> None:
+    theme, page = themed
+    page.goto("/dashboard")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(246, 247, 248)", "dark": "rgb(17, 23, 28)"}[theme]
+
+
+def test_the_keyboard_reaches_everything_and_stays_where_it_was(page: Page) -> None:
+    page.goto("/dashboard")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_in_viewport()
+    country = page.get_by_role("form", name="Filters").get_by_label("Country")
+    country.focus()
+    page.keyboard.type("Fra")
+    page.wait_for_url("**country=France**")
+    expect(country).to_be_focused()
+    expect(page.locator("#sales_by_country")).to_be_visible()
+    page.locator("#sales_by_product_line summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sales_by_product_line table")).to_be_visible()
