@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What each of the tools of infra/ needs shuts out what the platform needs.
 TOOLS := .venv-glue/installed .venv-checkov/installed .venv-aws/installed
 
-.PHONY: demo test slow coverage setup lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
+.PHONY: demo web test slow coverage setup lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
@@ -70,6 +70,9 @@ lint: setup  ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+web: setup  ## The dashboard and the storefront on http://127.0.0.1:8000
+	$(BIN)/retail web
 
 dev: setup  ## The Dagster UI on http://127.0.0.1:3000
 	$(BIN)/retail dev

@@ -124,7 +124,7 @@ def demo(
     _say(
         "Next: `.venv/bin/retail report` for all reports, `.venv/bin/retail query "
         '"SELECT status, count(*) AS lines FROM fact_orders GROUP BY 1"`, '
-        "or `make dev` for the Dagster UI."
+        "`make web` for the dashboard and the storefront, or `make dev` for the Dagster UI."
     )
 
 

@@ -19,6 +19,7 @@ WITHOUT_DAGSTER = (
     "embedded",
     "recommender",
     "streaming",
+    "web",
 )
 
 

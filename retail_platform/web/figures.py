@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 KEY_FIGURES = "key_figures"
 
-DAYS_SHOWN = 365
-"""Up to the last day of sales, where the URL names no days."""
+MONTHS_SHOWN = 12
+"""Up to that of the last day of sales, where the URL names no days."""
 
 MOST_BARS = 30
 """Of a chart that shows all of a few; its table has them all."""
@@ -46,15 +46,14 @@ class Choices:
 
     @property
     def default(self) -> Filters:
-        """The last year of sales."""
-        since = max(self.first, self.last - timedelta(days=DAYS_SHOWN - 1))
-        return Filters(since, self.last)
+        """The last year of sales, from the first day of a month: no half month looks like a fall."""
+        return Filters(max(self.first, _months_back(self.last, MONTHS_SHOWN)), self.last)
 
     def periods(self, filters: Filters) -> list[tuple[str, Filters]]:
         """Spans of days that people ask for, each with the filters that ask for it."""
         since = {
-            "3 months": self.last - timedelta(days=90),
-            "12 months": self.last - timedelta(days=DAYS_SHOWN - 1),
+            "3 months": _months_back(self.last, 3),
+            "12 months": _months_back(self.last, MONTHS_SHOWN),
             "This year": self.last.replace(month=1, day=1),
             "All": self.first,
         }
@@ -266,6 +265,12 @@ def _chart(query: AnalyticsQuery, drawn: _Drawn, rows: "pa.Table", filters: Filt
         [drawn.drill(row, filters) for row in shown.to_pylist()],
         [n for n, value in asked.items() if value and not query.takes(n.replace(" ", "_"))],
     )
+
+
+def _months_back(day: date, months: int) -> date:
+    """The first day of so many months, of which a day's own is the last."""
+    year, month = divmod(day.year * 12 + day.month - months, 12)
+    return date(year, month + 1, 1)
 
 
 def _label(value: object) -> str:
