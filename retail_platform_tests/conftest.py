@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-# How long an example takes is the machine's affair, and two test files run at a time.
+# How long an example takes is the machine's affair, and several test files run at a time.
 hypothesis_settings.register_profile("retail", deadline=None)
 hypothesis_settings.load_profile("retail")
 

@@ -219,7 +219,7 @@ def dashboard(
     asked = [statement(key, filters), statement(key, filters.previous)]
     asked += [statement(queries[name], filters) for name in CHARTS]
     now, before, *charts = answers.all_of(asked)
-    (figures,), (previous,) = now.rows.to_pylist(), before.rows.to_pylist()
+    figures, previous = (next(iter(one.rows.to_pylist()), {}) for one in (now, before))
     late = [answer for answer in (now, before, *charts) if answer.outdated]
     return Dashboard(
         _key_figures(figures, previous),
@@ -227,7 +227,7 @@ def dashboard(
             _chart(queries[name], drawn, answer.rows, filters)
             for (name, drawn), answer in zip(CHARTS.items(), charts, strict=True)
         ],
-        not figures["orders"],
+        not figures,
         min(late, key=lambda answer: answer.answered_at) if late else None,
     )
 
@@ -247,7 +247,7 @@ def _key_figures(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[KeyF
         ("Margin", "margin", "money"),
         ("Margin of sales", "margin_percent", "percent"),
     ]
-    return [KeyFigure(title, now[name], before[name], kind) for title, name, kind in named]
+    return [KeyFigure(title, now.get(name), before.get(name), kind) for title, name, kind in named]
 
 
 def _chart(query: AnalyticsQuery, drawn: _Drawn, rows: "pa.Table", filters: Filters) -> Chart:

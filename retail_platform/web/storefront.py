@@ -33,7 +33,7 @@ from retail_platform.web.visit import (
     Visit,
 )
 
-SHOWN = 8
+SHOWN = 6
 """Products of a list of recommendations."""
 
 LONGEST_SEARCH = 100

@@ -268,7 +268,7 @@ def test_the_reports_give_what_they_give_on_the_laptop(
     local = LocalSql(files, star.MEMORY)
     for name, paths in files.data.items():
         published.add(name, read(paths))
-    assert len(ANALYTICS) == 9
+    assert len(ANALYTICS) == 10
     for query in ANALYTICS.values():
         filters = {"date_from": "2004-01-01"} if query.takes("date_from") else {}
         for values in ({}, filters):

@@ -29,7 +29,7 @@ def sent(page: Page) -> dict[str, Any]:
 def test_a_visit_from_the_first_look_to_the_order(page: Page, site: Site, built: Shop) -> None:
     page.goto("/shop")
     popular = names(page, "for-you")
-    assert len(popular) == 8
+    assert len(popular) == 6
     assert set(reasons(page, "for-you")) == {"popular now"}
 
     page.get_by_role("searchbox").fill("boeing express")

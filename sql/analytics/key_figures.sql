@@ -25,3 +25,4 @@ WHERE f.is_sale
   AND (:product_line IS NULL OR p.product_line = :product_line)
   AND (:date_from IS NULL OR f.order_date >= :date_from)
   AND (:date_to IS NULL OR f.order_date <= :date_to)
+HAVING count(*) > 0
