@@ -8,13 +8,14 @@ twice. What belongs here knows no page: who asks, and what is shown of a late an
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Overdue
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 from retail_platform.errors import LakeError, RetailError
 from retail_platform.serving.query import QueryService, parse_query, referenced_tables
@@ -22,15 +23,39 @@ from retail_platform.serving.query import QueryService, parse_query, referenced_
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_T = TypeVar("_T")
+
 LOOK_SECONDS = 1.0
 """How long the snapshots that were current a moment ago are taken for current."""
 
-KEPT_ANSWERS = 512
+PATIENCE_SECONDS = 1.0
+"""How long who asks waits for a newer answer than one that is remembered."""
+
+KEPT_ANSWERS, KEPT_BYTES = 512, 256 * 1024**2
 """Remembered: those that were asked for last."""
+
+MOST_ASKED = 100
+"""Questions that wait to be answered; more are refused at once."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was published at a moment.
+
+    Attributes:
+        layers: The layer of every published table, by the table's name.
+        snapshots: The newest snapshot of those tables that somebody asked for.
+    """
+
+    layers: Mapping[str, str]
+    snapshots: dict[str, int]
 
 
 class Published:
     """Which snapshots are current, looked at once a second however many ask.
+
+    Attributes:
+        last: The last look that succeeded.
 
     Args:
         tables: Gives the layer of every published table, by its name.
@@ -49,30 +74,49 @@ class Published:
         self._clock = clock
         self._lock = threading.Lock()
         self._looked = -LOOK_SECONDS
-        self._layers: Mapping[str, str] = {}
-        self._snapshots: dict[str, int] = {}
+        self._looking: Future[Look] | None = None
+        self.last: Look | None = None
 
-    def layers(self) -> Mapping[str, str]:
-        """The layer of every published table, by the table's name."""
+    def look(self, seconds: float) -> Look:
+        """What is published now, or was a moment ago.
+
+        Args:
+            seconds: How long to wait for the catalog.
+
+        Raises:
+            RetailError: The catalog does not answer, or not in time.
+        """
         with self._lock:
-            self._look()
-            return self._layers
+            now = self._clock()
+            # A look that failed counts too: who comes in the same second fails at once.
+            if self._looking is None or (
+                self._looking.done() and now - self._looked >= LOOK_SECONDS
+            ):
+                self._looked = now
+                self._looking = _in_thread(lambda: Look(self._tables(), {}))
+            looking = self._looking
+        self.last = _waited(looking, seconds, "the catalog")
+        return self.last
 
-    def snapshots(self, tables: Sequence[str]) -> tuple[int, ...]:
-        """The newest snapshots of some tables."""
-        with self._lock:
-            self._look()
-            for table in tables:
-                if table not in self._snapshots:
-                    self._snapshots[table] = self._snapshot(table)
-            return tuple(self._snapshots[table] for table in tables)
+    def snapshots(self, tables: Iterable[str], look: Look, seconds: float) -> Mapping[str, int]:
+        """The newest snapshots of tables, each asked for once a look.
 
-    def _look(self) -> None:
-        now = self._clock()
-        if now - self._looked >= LOOK_SECONDS:
-            self._layers = self._tables()
-            self._snapshots = {}
-            self._looked = now
+        Args:
+            tables: They.
+            look: The one that they were seen at.
+            seconds: How long to wait for the catalog.
+
+        Raises:
+            RetailError: The catalog does not answer, or not in time.
+        """
+        missing = set(tables) - look.snapshots.keys()
+
+        def ask() -> None:
+            look.snapshots.update({table: self._snapshot(table) for table in missing})
+
+        if missing:
+            _waited(_in_thread(ask), seconds, "the catalog")
+        return look.snapshots
 
 
 @dataclass(frozen=True)
@@ -107,10 +151,25 @@ class Answers:
         self._sql = sql
         self._published = published
         self._seconds = seconds
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="answers")
+        self._running = threading.Semaphore(at_once)
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[tuple[int, ...], Answer]] = OrderedDict()
-        self._asked: dict[tuple[str, tuple[int, ...]], Future[Answer]] = {}
+        self._bytes = 0
+        self._asked: dict[str, Future[Answer]] = {}
+
+    def has(self, table: str) -> bool:
+        """Whether a table was ever published.
+
+        Raises:
+            RetailError: The catalog does not answer, and never did.
+        """
+        try:
+            look = self._published.look(self._seconds)
+        except RetailError:
+            if self._published.last is None:
+                raise
+            look = self._published.last
+        return table in look.layers
 
     def of(self, sql: str) -> Answer:
         """The answer to one query; see `all_of`."""
@@ -123,62 +182,73 @@ class Answers:
             queries: Of Athena's dialect, without parameters.
 
         Returns:
-            Their answers in the same order. One that cannot be had anew is the last that there was,
-            and says so.
+            Their answers in the same order. One that cannot be had anew in a second is the last
+            that there was, and says so.
 
         Raises:
             ConfigurationError: A query is malformed, or names what does not exist.
             RetailError: The lake does not answer, or not in time, and nothing is remembered.
         """
+        began = time.monotonic()
+        with self._lock:
+            remembers_all = all(sql in self._kept for sql in queries)
+        patience = min(PATIENCE_SECONDS, self._seconds) if remembers_all else self._seconds
         try:
-            layers = self._published.layers()
-            asked = []
-            for sql in queries:
-                tables = _tables_of(sql, frozenset(layers.items()))
-                asked.append(self._ask(sql, self._published.snapshots(tables)))
+            asked = self._ask_all(queries, patience)
         except RetailError as error:
             return [self._remembered(sql, error) for sql in queries]
-        deadline = time.monotonic() + self._seconds
-        return [self._wait(sql, one, deadline) for sql, one in zip(queries, asked, strict=True)]
+        return [
+            self._wait(sql, one, began, patience) for sql, one in zip(queries, asked, strict=True)
+        ]
 
-    def close(self) -> None:
-        """Waits for no query that runs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _ask_all(self, queries: Sequence[str], seconds: float) -> "list[Answer | Future[Answer]]":
+        look = self._published.look(seconds)
+        known = frozenset(look.layers.items())
+        tables = {sql: _tables_of(sql, known) for sql in queries}
+        snapshots = self._published.snapshots(chain(*tables.values()), look, seconds)
+        return [self._ask(sql, tuple(snapshots[one] for one in tables[sql])) for sql in queries]
 
     def _ask(self, sql: str, snapshots: tuple[int, ...]) -> "Answer | Future[Answer]":
         with self._lock:
             if sql in self._kept and self._kept[sql][0] == snapshots:
                 self._kept.move_to_end(sql)
                 return self._kept[sql][1]
-            key = (sql, snapshots)
+            key = f"{snapshots} {sql}"
             if key not in self._asked:
-                self._asked[key] = self._pool.submit(self._work_out, key)
+                if len(self._asked) >= MOST_ASKED:
+                    raise LakeError("too many questions wait to be answered: ask again in a moment")
+                self._asked[key] = _in_thread(lambda: self._work_out(key, sql, snapshots))
             return self._asked[key]
 
-    def _work_out(self, key: tuple[str, tuple[int, ...]]) -> Answer:
-        sql, snapshots = key
+    def _work_out(self, key: str, sql: str, snapshots: tuple[int, ...]) -> Answer:
         try:
-            answer = Answer(self._sql.run(sql), datetime.now(UTC))
-            with self._lock:
-                self._kept[sql] = (snapshots, answer)
-                self._kept.move_to_end(sql)
-                while len(self._kept) > KEPT_ANSWERS:
-                    self._kept.popitem(last=False)
+            with self._running:
+                answer = Answer(self._sql.run(sql), datetime.now(UTC))
+            self._keep(sql, snapshots, answer)
             return answer
         finally:
             with self._lock:
                 del self._asked[key]
 
-    def _wait(self, sql: str, asked: "Answer | Future[Answer]", deadline: float) -> Answer:
+    def _keep(self, sql: str, snapshots: tuple[int, ...], answer: Answer) -> None:
+        with self._lock:
+            if sql in self._kept:
+                self._bytes -= self._kept.pop(sql)[1].rows.nbytes
+            self._kept[sql] = (snapshots, answer)
+            self._bytes += answer.rows.nbytes
+            while len(self._kept) > KEPT_ANSWERS or (
+                self._bytes > KEPT_BYTES and len(self._kept) > 1
+            ):
+                _, (_, forgotten) = self._kept.popitem(last=False)
+                self._bytes -= forgotten.rows.nbytes
+
+    def _wait(
+        self, sql: str, asked: "Answer | Future[Answer]", began: float, patience: float
+    ) -> Answer:
         if isinstance(asked, Answer):
             return asked
         try:
-            return asked.result(max(0.0, deadline - time.monotonic()))
-        except Overdue:
-            late = LakeError(
-                f"the answer takes longer than {self._seconds:g} s: ask again in a moment"
-            )
-            return self._remembered(sql, late)
+            return _waited(asked, began + patience - time.monotonic(), "the answer")
         except RetailError as error:
             return self._remembered(sql, error)
 
@@ -188,6 +258,27 @@ class Answers:
         if kept is None:
             raise error
         return replace(kept[1], outdated=str(error))
+
+
+def _in_thread(work: Callable[[], _T]) -> "Future[_T]":
+    """Work in a thread that holds up neither who waits no longer nor the end of the process."""
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="answers", daemon=True).start()
+    return future
+
+
+def _waited(future: "Future[_T]", seconds: float, what: str) -> _T:
+    try:
+        return future.result(max(0.0, seconds))
+    except Overdue:
+        raise LakeError(f"{what} takes too long: ask again in a moment") from None
 
 
 @lru_cache(maxsize=KEPT_ANSWERS)

@@ -5,6 +5,7 @@ tables as `sample.schema` lays them out. Names are written without quotes, as th
 folds them, MySQL on Linux wants those of tables in lower case, and so one text serves both.
 """
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,9 +31,13 @@ STATEMENT_SECONDS = 4
 MOST_PIECES = 1000
 """How many pieces of a product one order may have."""
 
+REMEMBERED = 10_000
+"""Orders among which one that was sent before is looked for: the last of them, by their key."""
+
 DELIVERY = timedelta(weeks=1)
 """When an order is required, counted from its date."""
 
+_MARK = "storefront"  # before the reference, in the comments of an order
 _ATTEMPTS = 5
 _LONGEST_NAME = 50  # of a customer, a city and a country
 _UNKNOWN = "(unknown)"  # what the import of Online Retail writes where NULL is not allowed
@@ -170,13 +175,17 @@ class OrderDesk:
             cursor.execute("SELECT 1")
             cursor.fetchall()
 
-    def place(self, buyer: Buyer, lines: Sequence[OrderLine], on: date) -> PlacedOrder:
+    def place(
+        self, buyer: Buyer, lines: Sequence[OrderLine], on: date, reference: str | None = None
+    ) -> PlacedOrder:
         """Takes an order, whole or not at all, at the list prices and from stock.
 
         Args:
             buyer: Who orders.
             lines: What.
             on: The date of the order.
+            reference: Tells the order from all others, however often it is sent: one that is there
+                already, among the last `REMEMBERED`, is not placed again. None for another.
 
         Returns:
             The order as it was written.
@@ -190,25 +199,28 @@ class OrderDesk:
         basket = _basket(lines)
         if isinstance(buyer, NewBuyer):
             buyer = _tidy(buyer)
+        mark = f"{_MARK} {reference or uuid.uuid4().hex}"
         attempt = 1
         while True:
             try:
-                return self._place(buyer, basket, on)
+                return self._place(buyer, basket, on, mark)
             except _CollisionError:
                 if attempt == _ATTEMPTS:
                     raise
             attempt += 1
 
-    def _place(self, buyer: Buyer, basket: dict[str, int], on: date) -> PlacedOrder:
+    def _place(self, buyer: Buyer, basket: dict[str, int], on: date, mark: str) -> PlacedOrder:
         with self._transaction() as cursor:
             self._take_turn(cursor)
+            if (before := _placed_before(cursor, mark)) is not None:
+                return before
             customer = _customer(cursor, buyer)
             lines = _taken_from_stock(cursor, basket)
             number = _next(cursor, "orderNumber", "orders")
             cursor.execute(
-                "INSERT INTO orders (orderNumber, orderDate, requiredDate, status, customerNumber)"
-                " VALUES (%s, %s, %s, 'In Process', %s)",
-                (number, on, on + DELIVERY, customer),
+                "INSERT INTO orders (orderNumber, orderDate, requiredDate, status, comments,"
+                " customerNumber) VALUES (%s, %s, %s, 'In Process', %s, %s)",
+                (number, on, on + DELIVERY, mark, customer),
             )
             cursor.executemany(
                 "INSERT INTO orderdetails (orderNumber, productCode, quantityOrdered, priceEach,"
@@ -299,6 +311,26 @@ def _connect(address: Address) -> Any:
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.autocommit = False
     return connection
+
+
+def _placed_before(cursor: Any, mark: str) -> PlacedOrder | None:
+    """The order of the same mark; None where there is none."""
+    cursor.execute(
+        "SELECT orderNumber, customerNumber FROM orders WHERE comments = %s"
+        " AND orderNumber > (SELECT max(orderNumber) FROM orders) - %s",
+        (mark, REMEMBERED),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    number, customer = row
+    cursor.execute(
+        "SELECT d.orderLineNumber, d.productCode, p.productName, d.quantityOrdered, d.priceEach"
+        " FROM orderdetails d JOIN products p ON p.productCode = d.productCode"
+        " WHERE d.orderNumber = %s ORDER BY d.orderLineNumber",
+        (number,),
+    )
+    return PlacedOrder(number, customer, tuple(PlacedLine(*line) for line in cursor.fetchall()))
 
 
 def _basket(lines: Sequence[OrderLine]) -> dict[str, int]:

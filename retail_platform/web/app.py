@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -32,11 +34,13 @@ KEEP_ALIVE_SECONDS = 75
 log = logging.getLogger(__name__)
 
 
-def create_app(site: Site) -> ASGIApp:
+def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
     """The application over a site, which stays the caller's to close.
 
     Args:
         site: What pages are made of.
+        hosts: The names by which it is asked for; another's is refused, lest a page of that name
+            that points here reads ours.
     """
     pages = Pages(on_aws=site.on_aws, sells=site.desk is not None)
     registry = CollectorRegistry()
@@ -48,12 +52,15 @@ def create_app(site: Site) -> ASGIApp:
     app.mount("/static", _Static(directory=STATIC))
 
     def failed(request: Request, status: int, why: str) -> Response:
-        return pages.page(request, "wrong.html", status, why=why, back=request.url.path)
+        back = "/shop" if request.url.path.startswith("/shop") else "/"
+        return pages.page(request, "wrong.html", status, why=why, back=back)
 
     @app.exception_handler(RetailError)
     def cannot(request: Request, error: RetailError) -> Response:
         log.warning("%s: %s", request.url.path, error)
-        if request.url.path.startswith("/shop"):  # whose visitors it does not concern
+        if site.on_aws and request.url.path.startswith(
+            "/shop"
+        ):  # whose visitors it does not concern
             return failed(request, 503, "This does not work at the moment: try again in a minute.")
         return failed(request, 503, str(error))
 
@@ -73,9 +80,9 @@ def create_app(site: Site) -> ASGIApp:
         log.error("broken", exc_info=error, extra={"told": {"request_id": number}})
         return failed(request, 500, f"this is our mistake: its number in the log is {number}")
 
-    return Guard(
-        GZipMiddleware(app, minimum_size=1_000, compresslevel=4), registry, on_aws=site.on_aws
-    )
+    packed = GZipMiddleware(app, minimum_size=1_000, compresslevel=4)
+    named = TrustedHostMiddleware(packed, hosts, www_redirect=False)
+    return Guard(named, registry, on_aws=site.on_aws)
 
 
 def serve(platform: Platform, host: str, port: int) -> None:
@@ -99,7 +106,7 @@ def serve(platform: Platform, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt), open_site(platform) as site:
         config = uvicorn.Config(
-            create_app(site),
+            create_app(site, names_of(host)),
             host,
             port,
             log_config=None,
@@ -109,6 +116,13 @@ def serve(platform: Platform, host: str, port: int) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         uvicorn.Server(config).run()
+
+
+def names_of(host: str) -> Sequence[str]:
+    """The names by which a site that listens on an address is asked for."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  (compared, not listened on)
+        return ("*",)
+    return (host, "localhost", "127.0.0.1")
 
 
 class _Static(StaticFiles):

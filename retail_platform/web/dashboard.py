@@ -1,6 +1,7 @@
 """The dashboard's routes: the page, and each chart as CSV."""
 
 import io
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,6 +12,25 @@ from retail_platform.web.figures import CHARTS, KEY_FIGURES, choices, dashboard,
 from retail_platform.web.filters import BadFilter, Filters
 from retail_platform.web.pages import Pages
 from retail_platform.web.site import Site
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def without_formulas(rows: "pa.Table") -> "pa.Table":
+    """The same with an apostrophe before texts that a spreadsheet would work out.
+
+    Customers name themselves in the storefront. See OWASP, "CSV Injection".
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type):
+            column = rows.column(position)
+            tamed = pc.replace_substring_regex(column, r"^([=+\-@\t\r])", r"'\1")
+            rows = rows.set_column(position, field.name, tamed)
+    return rows
 
 
 def routes(site: Site, pages: Pages) -> APIRouter:
@@ -45,7 +65,8 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         except BadFilter as error:
             return PlainTextResponse(f"{error}\n", 400)
         text = io.StringIO()
-        write_rows(site.answers.of(statement(site.queries[name], filters)).rows, Format.CSV, text)
+        rows = site.answers.of(statement(site.queries[name], filters)).rows
+        write_rows(without_formulas(rows), Format.CSV, text)
         file = f"{name}_{filters.date_from}_{filters.date_to}.csv"
         told = {"Content-Disposition": f'attachment; filename="{file}"'}
         return Response(text.getvalue(), headers=told, media_type="text/csv; charset=utf-8")

@@ -144,15 +144,21 @@ _Drill = Callable[[Mapping[str, Any], Filters], Filters | None]
 
 def _to_month(row: Mapping[str, Any], filters: Filters) -> Filters | None:
     first = row["month"]
-    return filters.between(first, next_month(first) - timedelta(days=1))
+    last = next_month(first) - timedelta(days=1)
+    return filters.between(max(first, filters.date_from), min(last, filters.date_to))
 
 
 def _to_country(row: Mapping[str, Any], filters: Filters) -> Filters | None:
-    return filters.of_country(row["country"]) if row["country"] else None
+    return filters.of_country(row["country"]) if _is_known(row["country"]) else None
 
 
 def _to_line(row: Mapping[str, Any], filters: Filters) -> Filters | None:
-    return filters.of_line(row["product_line"]) if row["product_line"] else None
+    return filters.of_line(row["product_line"]) if _is_known(row["product_line"]) else None
+
+
+def _is_known(name: str | None) -> bool:
+    """Whether it is a name to filter by, and none that stands for its absence."""
+    return name not in (None, "", "Unknown")
 
 
 def _nowhere(row: Mapping[str, Any], filters: Filters) -> Filters | None:
@@ -190,6 +196,8 @@ def choices(answers: Answers) -> Choices | None:
     Raises:
         RetailError: See `Answers.all_of`.
     """
+    if not answers.has("fact_orders"):
+        return None
     bounds, countries, lines = (one.rows for one in answers.all_of([BOUNDS, _COUNTRIES, _LINES]))
     (days,) = bounds.to_pylist()
     if days["first"] is None:

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -56,12 +56,15 @@ class Outbox:
         """Sends what waits, and waits for it."""
         self._stopping.set()
         self._thread.join(_STOP_SECONDS)
+        if waiting := self._waiting.qsize():
+            self.lost += waiting
+            log.warning("%d events are lost: the stream takes too long", waiting)
 
     def _run(self) -> None:
         with self._sink() as sink:
             while not (self._stopping.is_set() and self._waiting.empty()):
                 events = self._next()
-                self._try(partial(sink.put, [encoded(event) for event in events]), len(events))
+                self._try(partial(_put, sink, events), len(events))
                 self._try(sink.tick)
             self._try(sink.flush)
 
@@ -82,3 +85,10 @@ class Outbox:
         except RetailError as error:
             self.lost += count
             log.warning("%d events are lost: %s", count, error)
+        except Exception:  # whatever it is, such as a full disk: the next may pass
+            self.lost += count
+            log.exception("%d events are lost", count)
+
+
+def _put(sink: Sink, events: Sequence[BrowseEvent]) -> None:
+    sink.put([encoded(event) for event in events])

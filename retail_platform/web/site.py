@@ -55,9 +55,7 @@ def open_site(platform: Platform) -> Iterator[Site]:
     with ExitStack() as stack:
         snapshots = LakeSnapshots(platform.lake)
         published = Published(snapshots.tables, partial(snapshots.snapshot, as_of=None))
-        answers = stack.enter_context(
-            closing(Answers(platform.sql, published, at_once=10 if settings.on_aws else 2))
-        )
+        answers = Answers(platform.sql, published, at_once=10 if settings.on_aws else 2)
         outbox = None
         if not settings.on_aws or settings.event_stream:
             outbox = stack.enter_context(closing(Outbox(platform.event_sink)))

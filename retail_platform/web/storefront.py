@@ -3,8 +3,6 @@
 import logging
 import re
 import threading
-import uuid
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from lambda_inference.answers import ReasonKind, RecommendationEvent
 from retail_platform.contracts.loader import sql_folder
-from retail_platform.errors import OrderRefused, RetailError
+from retail_platform.errors import OrderRefused, RetailError, SourceError
 from retail_platform.serving.analytics import Value, bind, load_analytics
 from retail_platform.serving.answers import Answer
 from retail_platform.sources.ordering import Buyer, KnownBuyer, NewBuyer, OrderLine, PlacedOrder
@@ -28,7 +26,6 @@ from retail_platform.web.visit import (
     COOKIE,
     LONGEST_CODE,
     MOST_PIECES,
-    Ordered,
     Shopper,
     Visit,
 )
@@ -38,8 +35,8 @@ SHOWN = 6
 
 LONGEST_SEARCH = 100
 
-KEPT_ORDERS = 10_000
-"""Remembered, so that a form that is sent twice places one order."""
+MOST_AT_THE_DESK, DESK_SECONDS = 4, 2.0
+"""Orders that are placed at the same time, and how long another waits for its turn."""
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +82,7 @@ class Shop:
         self._site = site
         self._questions = load_analytics(sql_folder() / "storefront")
         self._shelves: tuple[Answer, Catalogue] | None = None
-        self._placing = threading.Lock()
-        self._placed: OrderedDict[str, PlacedOrder] = OrderedDict()
+        self._at_the_desk = threading.Semaphore(MOST_AT_THE_DESK)
 
     def catalogue(self) -> Catalogue:
         """The products on sale, of the newest snapshot that can be had.
@@ -112,26 +108,26 @@ class Shop:
         found = self.shoppers(number=visit.customer)
         return found[0] if found else None
 
-    def place(self, once: str, buyer: Buyer, lines: Sequence[OrderLine]) -> PlacedOrder:
-        """Places an order, which is one however often its form is sent.
+    def place(self, visit: Visit, buyer: Buyer) -> PlacedOrder:
+        """Places what is in a visit's cart, once however often it is sent.
 
         Args:
-            once: Of the form.
+            visit: Whose cart.
             buyer: Who orders.
-            lines: What.
 
         Raises:
             OrderRefused: It cannot be taken.
-            SourceError: The database does not answer.
+            SourceError: The database does not answer, or not yet.
         """
         assert self._site.desk is not None  # noqa: S101  (the route asks before)
-        with self._placing:
-            if once not in self._placed:
-                today = datetime.now(UTC).date()
-                self._placed[once] = self._site.desk.place(buyer, lines, today)
-                while len(self._placed) > KEPT_ORDERS:
-                    self._placed.popitem(last=False)
-            return self._placed[once]
+        lines = [OrderLine(code, pieces) for code, pieces in visit.cart.items()]
+        # A database that hangs holds up these few, and not every page.
+        if not self._at_the_desk.acquire(timeout=DESK_SECONDS):
+            raise SourceError("other orders wait for the database: send the order again")
+        try:
+            return self._site.desk.place(buyer, lines, datetime.now(UTC).date(), visit.order_id)
+        finally:
+            self._at_the_desk.release()
 
     def advise(self, visit: Visit, catalogue: Catalogue, *, send: bool) -> Advice:
         """What is recommended to a visit.
@@ -206,19 +202,22 @@ def routes(site: Site, pages: Pages) -> APIRouter:
     router = APIRouter(prefix="/shop")
     shop = Shop(site)
 
-    def keep(response: Response, visit: Visit) -> Response:
-        response.set_cookie(
-            COOKIE, visit.cookie(), path="/shop", httponly=True, samesite="lax", secure=site.on_aws
-        )
+    def keep(request: Request, response: Response, visit: Visit) -> Response:
+        cookie = visit.cookie()
+        # One that did not change is not set: it may have changed meanwhile, in another tab.
+        if cookie != request.cookies.get(COOKIE):
+            response.set_cookie(
+                COOKIE, cookie, path="/shop", httponly=True, samesite="lax", secure=site.on_aws
+            )
         return response
 
     def shown(request: Request, visit: Visit, name: str, **told: Any) -> Response:
         shopper = shop.shopper(visit)
         page = pages.page(request, name, visit=visit, shopper=shopper, **told)
-        return keep(page, visit)
+        return keep(request, page, visit)
 
-    def onward(visit: Visit, place: str) -> Response:
-        return keep(RedirectResponse(place, 303), visit)
+    def onward(request: Request, visit: Visit, place: str) -> Response:
+        return keep(request, RedirectResponse(place, 303), visit)
 
     def wrong(request: Request, why: str, status: int = 400, back: str = "/shop") -> Response:
         return pages.page(request, "wrong.html", status, why=why, back=back)
@@ -259,8 +258,9 @@ def routes(site: Site, pages: Pages) -> APIRouter:
     def cart(request: Request) -> Response:
         visit = Visit.read(request.cookies.get(COOKIE))
         catalogue = shop.catalogue()
+        visit.keep(catalogue.by_code)
         advice = shop.advise(visit, catalogue, send=True)
-        lines = [(catalogue.by_code[c], n) for c, n in visit.cart.items() if c in catalogue.by_code]
+        lines = [(catalogue.by_code[code], pieces) for code, pieces in visit.cart.items()]
         total = sum(product.price * pieces for product, pieces in lines)
         return shown(
             request,
@@ -269,7 +269,6 @@ def routes(site: Site, pages: Pages) -> APIRouter:
             lines=lines,
             total=total,
             advice=advice,
-            once=uuid.uuid4().hex,
         )
 
     @router.post("/cart")
@@ -278,12 +277,12 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         code: Annotated[str, Form(max_length=LONGEST_CODE)],
         pieces: Annotated[int, Form(ge=0, le=MOST_PIECES)] = 1,
     ) -> Response:
-        if code not in shop.catalogue().by_code:
+        if pieces and code not in shop.catalogue().by_code:
             return wrong(request, "there is no such product on sale", 404)
         visit = Visit.read(request.cookies.get(COOKIE))
         if not visit.put(code, pieces):
             return wrong(request, "the cart is full: check out, or take something out first")
-        return onward(visit, "/shop/cart")
+        return onward(request, visit, "/shop/cart")
 
     @router.post("/visitor")
     def choose(request: Request, who: Annotated[str, Form(max_length=100)] = "") -> Response:
@@ -293,18 +292,17 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         who = who.strip()
         if not who:
             visit.customer = None
-            return onward(visit, "/shop")
+            return onward(request, visit, "/shop")
         number = re.match(r"\d{1,9}", who, re.ASCII)
         found = shop.shoppers(number=int(number[0])) if number else shop.shoppers(name=who)
         if not found:
             return wrong(request, "there is no such customer: give a number, or a part of a name")
         visit.customer = found[0].number
-        return onward(visit, "/shop")
+        return onward(request, visit, "/shop")
 
     @router.post("/checkout")
     def order(
         request: Request,
-        once: Annotated[str, Form(pattern="^([0-9a-f]{32})?$")] = "",
         name: Annotated[str, Form(max_length=50)] = "",
         city: Annotated[str, Form(max_length=50)] = "",
         country: Annotated[str, Form(max_length=50)] = "",
@@ -312,18 +310,25 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         if site.desk is None:
             return wrong(request, "this shop takes no orders: set RETAIL_STOREFRONT_URL", 403)
         visit = Visit.read(request.cookies.get(COOKIE))
+        visit.keep(shop.catalogue().by_code)
         shopper = shop.shopper(visit)
         told = [part.strip() for part in (name, city, country)]
         if shopper is None and not (all(told) and all(part.isprintable() for part in told)):
             return wrong(request, "say your name, city and country", back="/shop/cart")
         buyer = KnownBuyer(shopper.number) if shopper else NewBuyer(*told)
-        lines = [OrderLine(code, pieces) for code, pieces in visit.cart.items()]
         try:
-            placed = shop.place(once or uuid.uuid4().hex, buyer, lines)
+            placed = shop.place(visit, buyer)
         except OrderRefused as error:
             return wrong(request, str(error), 409, back="/shop/cart")
-        visit.cart, visit.ordered = {}, Ordered(placed.order_number, f"{placed.total:,.2f}")
-        return onward(visit, "/shop/thanks")
+        except SourceError as error:
+            log.warning("an order is not confirmed: %s", error)
+            why = (
+                "Your order is not confirmed. Send it again from the cart in a moment: "
+                "it is placed only once."
+            )
+            return wrong(request, why, 503, back="/shop/cart")
+        visit.order(placed.order_number, f"{placed.total:,.2f}")
+        return onward(request, visit, "/shop/thanks")
 
     @router.get("/thanks")
     def thanks(request: Request) -> Response:

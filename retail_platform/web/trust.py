@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from retail_platform.errors import ConfigurationError
+from retail_platform.errors import ConfigurationError, LakeError
 from retail_platform.lake.lake import Lake
 from retail_platform.recommender.report import METRICS
 from retail_platform.serving.analytics import bind
@@ -20,6 +20,9 @@ from retail_platform.web.site import Site
 
 LOOK_SECONDS = 5.0
 """How long what was read a moment ago is shown; on AWS each table is a call or two."""
+
+PATIENCE_SECONDS = 5.0
+"""How long who asks waits for another who looks."""
 
 _OUTCOMES = "recommendation_hits"
 
@@ -42,10 +45,14 @@ class Register:
         Raises:
             LakeError: The catalog cannot be read.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+            raise LakeError("the catalog takes too long: ask again in a moment")
+        try:
             if self._seen is None or time.monotonic() - self._seen[0] >= LOOK_SECONDS:
                 self._seen = time.monotonic(), trust(self._lake, datetime.now(UTC))
             return self._seen[1]
+        finally:
+            self._lock.release()
 
 
 def routes(site: Site, pages: Pages) -> APIRouter:

@@ -6,6 +6,7 @@ a new visit.
 
 import base64
 import uuid
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -29,6 +30,7 @@ LONGEST_CODE = 64
 """A product's code, in characters; with the numbers above, a cookie stays below its 4 kB."""
 
 _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CODE)]
+_Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 _Pieces = Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)]
 
 
@@ -53,18 +55,20 @@ class Visit(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"session_i
         seen: The codes of what he looked at, the latest last.
         cart: How many pieces of what.
         ordered: What he ordered last.
+        order_id: Of the order that the cart may become, however often it is sent.
     """
 
-    session_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    session_id: _Id
     customer: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     seen: Annotated[list[_Code], msgspec.Meta(max_length=MOST_SEEN)] = []
     cart: Annotated[dict[_Code, _Pieces], msgspec.Meta(max_length=MOST_IN_CART)] = {}
     ordered: Ordered | None = None
+    order_id: _Id
 
     @classmethod
     def new(cls) -> "Visit":
         """A visit that begins."""
-        return cls(session_id=uuid.uuid4().hex)
+        return cls(session_id=uuid.uuid4().hex, order_id=uuid.uuid4().hex)
 
     @classmethod
     def read(cls, cookie: str | None) -> "Visit":
@@ -97,8 +101,22 @@ class Visit(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"session_i
         if len(cart) > MOST_IN_CART:
             return False
         self.cart = cart
+        self.order_id = uuid.uuid4().hex
         self.see(product_code)
         return True
+
+    def keep(self, product_codes: Container[str]) -> None:
+        """Takes out of the cart what is no longer on sale."""
+        self.cart = {code: pieces for code, pieces in self.cart.items() if code in product_codes}
+
+    def order(self, number: int, total: str) -> None:
+        """Notes that the cart is ordered, and begins another.
+
+        Args:
+            number: Of the order.
+            total: What it comes to, as it is written.
+        """
+        self.cart, self.ordered, self.order_id = {}, Ordered(number, total), uuid.uuid4().hex
 
     def event(self, customer: "Shopper | None") -> BrowseEvent:
         """What he does, up to now.

@@ -99,12 +99,28 @@ def some_customer(shop: Shop) -> int:
     return int(shop.one("SELECT max(customerNumber) FROM customers"))
 
 
+def test_an_order_that_is_sent_again_is_the_one_that_is_there(shop: Shop) -> None:
+    buyer, lines = NewBuyer("Zoë", "Łódź", "Poland"), [OrderLine(SHIP, 3), OrderLine(CAR, 2)]
+    with ThreadPoolExecutor(4) as threads:
+        sent = [threads.submit(shop.desk.place, buyer, lines, TODAY, "once") for _ in range(4)]
+        placed = [one.result() for one in sent]
+    assert placed == [placed[0]] * 4
+    after = shop.contents()
+    assert shop.desk.place(buyer, lines, TODAY, "once") == placed[0]
+    assert shop.contents() == after
+    another = shop.desk.place(buyer, lines, TODAY, "twice")
+    assert another.order_number == placed[0].order_number + 1
+
+
 def test_an_order_of_a_known_customer_lands_as_the_schema_has_it(shop: Shop) -> None:
     before = shop.contents()
     last = shop.one("SELECT max(orderNumber) FROM orders")
     customer = some_customer(shop)
     placed = shop.desk.place(
-        KnownBuyer(customer), [OrderLine(SHIP, 3), OrderLine(CAR, 1000), OrderLine(SHIP, 4)], TODAY
+        KnownBuyer(customer),
+        [OrderLine(SHIP, 3), OrderLine(CAR, 1000), OrderLine(SHIP, 4)],
+        TODAY,
+        "a",
     )
     assert (placed.order_number, placed.customer_number) == (last + 1, customer)
     assert [(line.line_number, line.product_code, line.quantity) for line in placed.lines] == [
@@ -116,7 +132,7 @@ def test_an_order_of_a_known_customer_lands_as_the_schema_has_it(shop: Shop) -> 
     after = shop.contents()
     number = placed.order_number
     assert after["orders"] - before["orders"] == {
-        (number, TODAY, date(2005, 6, 8), None, "In Process", None, customer)
+        (number, TODAY, date(2005, 6, 8), None, "In Process", "storefront a", customer)
     }
     assert after["orderdetails"] - before["orderdetails"] == {
         (number, SHIP, 7, shop.price(SHIP), 1),

@@ -109,7 +109,8 @@ def chromium() -> Iterator[Browser]:
 
 def _is_ours(said: ConsoleMessage) -> bool:
     """Whether it complains of a page; that one was refused is what some tests are about."""
-    return said.type in ("error", "warning") and "Failed to load resource" not in said.text
+    of_network = ("Failed to load resource", "Response Status Error Code", "htmx:")
+    return said.type in ("error", "warning") and not said.text.startswith(of_network)
 
 
 @contextmanager

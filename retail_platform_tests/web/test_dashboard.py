@@ -5,9 +5,11 @@ import io
 import re
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from retail_platform.web.dashboard import without_formulas
 from retail_platform_tests.shop import Shop
 from retail_platform_tests.web.site import Site
 
@@ -162,7 +164,7 @@ def test_periods_are_a_click_away(page: Page) -> None:
 
 def test_nothing_sold_says_so(page: Page) -> None:
     page.goto("/dashboard?from=1999-01-01&to=1999-12-31&country=France")
-    expect(page.get_by_role("status")).to_contain_text(
+    expect(page.locator("main").get_by_role("status")).to_contain_text(
         "No sale from 1999-01-01 to 1999-12-31 in France."
     )
     page.get_by_role("link", name="Show the last year").click()
@@ -234,3 +236,11 @@ def test_a_new_publication_shows_at_once(page: Page, built: Shop) -> None:
     expect(page.locator("main")).to_contain_text(newest)
     page.goto(path)
     assert amount(key_figure(page, "Sales")) == before
+
+
+def test_what_a_customer_calls_himself_is_no_formula() -> None:
+    rows = pa.table({"name": ["=1+1", "@x", "-1", "+1", "a=b", None], "n": [-1, 2, 3, 4, 5, 6]})
+    assert without_formulas(rows).to_pydict() == {
+        "name": ["'=1+1", "'@x", "'-1", "'+1", "a=b", None],
+        "n": [-1, 2, 3, 4, 5, 6],
+    }

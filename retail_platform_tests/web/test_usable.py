@@ -19,7 +19,7 @@ PAGES = [
     "/nowhere",
 ]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-CART_OF_ONE = "eyJpZCI6IjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmIiwiY2FydCI6eyJTMThfMDAxOSI6Mn19"
+CART_OF_ONE = "eyJpZCI6IjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmIiwib3JkZXJfaWQiOiIwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMCIsImNhcnQiOnsiUzE4XzAwMTkiOjJ9fQ=="
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -70,12 +70,38 @@ def test_the_keyboard_reaches_everything_and_stays_where_it_was(page: Page) -> N
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
     expect(page.get_by_role("link", name="Skip to the page")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
     country = page.get_by_role("form", name="Filters").get_by_label("Country")
     country.focus()
     page.keyboard.type("Fra")
     page.wait_for_url("**country=France**")
     expect(country).to_be_focused()
+    expect(page.locator("#said")).to_contain_text("Sales ")
     expect(page.locator("#sales_by_country")).to_be_visible()
     page.locator("#sales_by_product_line summary").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#sales_by_product_line table")).to_be_visible()
+
+
+def test_a_day_can_be_typed(page: Page) -> None:
+    """A browser tells of each digit; what is no day yet, or in the wrong order, harms nothing."""
+    page.goto("/dashboard")
+    first = page.get_by_role("form", name="Filters").get_by_label("From", exact=True)
+    first.focus()
+    page.keyboard.type("01012004", delay=30)
+    page.wait_for_url("**from=2004-01-01**")
+    expect(first).to_have_value("2004-01-01")
+    first.fill("2010-01-01")
+    expect(page.get_by_role("alert")).to_contain_text("is after to")
+    expect(first).to_be_focused()
+    first.fill("2004-02-01")
+    page.wait_for_url("**from=2004-02-01**")
+    expect(page.locator("#sales_by_month")).to_be_visible()
+
+
+def test_a_site_that_does_not_answer_is_said(page: Page) -> None:
+    page.goto("/dashboard")
+    page.route("**/dashboard?*", lambda route: route.abort())
+    page.get_by_role("form", name="Filters").get_by_label("Country").select_option("France")
+    expect(page.get_by_role("alert")).to_contain_text("The site does not answer")

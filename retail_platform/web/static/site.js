@@ -57,7 +57,16 @@ function draw(canvas) {
 }
 
 function go(url) {
-  htmx.ajax("GET", url, { target: "#middle" }).then(() => history.pushState({}, "", url));
+  htmx.ajax("GET", url, { target: "#middle" }).then(() => {
+    history.pushState({}, "", url);
+    here = location.pathname + location.search;
+    document.getElementById("middle").focus();
+  });
+}
+
+// What changed, for who does not see it.
+function say(text) {
+  document.getElementById("said").textContent = text;
 }
 
 function drawAll() {
@@ -95,11 +104,32 @@ function listEvents() {
   }
 }
 
+// In the place of the figures; the filters stay as they are, to be mended.
+function refuse(text) {
+  const shown = document.getElementById("shown") || document.getElementById("middle");
+  const message = document.createElement("p");
+  message.className = "note";
+  message.setAttribute("role", "alert");
+  message.textContent = text;
+  shown.replaceChildren(message);
+}
+
+let here = location.pathname + location.search;
 drawAll();
 listEvents();
-document.addEventListener("htmx:afterSettle", drawAll);
-document.addEventListener("htmx:responseError", (event) => {
-  document.getElementById("middle").innerHTML = event.detail.xhr.responseText;
+document.addEventListener("htmx:afterSettle", () => {
+  here = location.pathname + location.search;
+  drawAll();
+  say(document.getElementById("shown")?.dataset.said || document.title);
 });
-window.addEventListener("popstate", () => location.reload());
+document.addEventListener("htmx:responseError", (event) => {
+  const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+  refuse(page.querySelector("[role=alert] p")?.textContent || "This did not work: try again.");
+});
+for (const name of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(name, () => refuse("The site does not answer: reload the page in a moment."));
+}
+window.addEventListener("popstate", () => {
+  if (location.pathname + location.search !== here) location.reload();
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
