@@ -102,7 +102,8 @@ class Visit(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"session_i
             return False
         self.cart = cart
         self.order_id = uuid.uuid4().hex
-        self.see(product_code)
+        if pieces > 0:
+            self.see(product_code)
         return True
 
     def keep(self, product_codes: Container[str]) -> None:
