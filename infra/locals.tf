@@ -13,6 +13,16 @@ locals {
   # A stand-in of AWS makes no secrets for its databases.
   vectors_secret_arn = local.is_local ? local.source_secret_arn : module.vector_db.secret_arn
 
+  # The site reads the lake, and knows neither the vector store nor Dagster's records.
+  site_settings = merge(
+    { for name, value in local.settings : name => value if !contains(local.not_the_sites, name) },
+    { RETAIL_RECOMMENDER = module.streaming.alias_arns.http },
+  )
+  not_the_sites = [
+    "RETAIL_VECTORS_URL", "RETAIL_RECORDS_URL", "RETAIL_DELIVERED_QUEUE", "RETAIL_LANDING_QUEUE", "RETAIL_METRICS_NAMESPACE",
+    "RETAIL_SOURCE_URL",
+  ]
+
   # What the platform has to be told, wherever it runs.
   settings = merge(
     {

@@ -13,6 +13,7 @@ module "network" {
   name               = local.name
   cidr               = var.vpc_cidr
   source_cidrs       = var.source_cidrs
+  web_takes_orders   = try(var.web.orders_secret_arn, null) != null
   source_port        = var.source_port
   zone_count         = var.zone_count
   egress             = var.egress
@@ -149,19 +150,26 @@ module "web" {
   count  = var.web == null ? 0 : 1
 
   name                  = local.name
-  command               = var.web.command
   certificate_arn       = var.web.certificate_arn
   size                  = var.web.size
   image_id              = local.image_id
   bundle                = module.app_bundle.bundle
-  settings              = { AWS_DEFAULT_REGION = var.region, RETAIL_EVENT_STREAM = module.streaming.stream.name }
+  settings              = local.site_settings
+  sign_in               = var.web.sign_in
+  orders_secret_arn     = var.web.orders_secret_arn
   stream_arn            = module.streaming.stream.arn
   recommender_alias_arn = module.streaming.alias_arns.http
   log_bucket            = module.lake.buckets.logs
-  stand_in              = local.is_local
-  protected             = local.is_prod
-  kms_key_arn           = module.foundation.kms_key_arn
-  log_retention_days    = var.log_retention_days
+  lake = {
+    bucket_arn         = module.lake.buckets.lake.arn
+    databases          = values(module.catalog_etl.database_names)
+    workgroup          = module.catalog_etl.workgroup
+    answers_bucket_arn = module.lake.buckets.athena.arn
+  }
+  stand_in           = local.is_local
+  protected          = local.is_prod
+  kms_key_arn        = module.foundation.kms_key_arn
+  log_retention_days = var.log_retention_days
 
   network = {
     vpc_id                = module.network.network.vpc_id

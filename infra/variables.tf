@@ -158,11 +158,19 @@ variable "app_bundles" {
 }
 
 variable "web" {
-  description = "The web tier: the certificate of its name in ACM, the application's command that answers HTTP on port 8080, and how many machines there are; null for none."
+  description = "The web tier: the certificate of its name in ACM, how many machines there are, the OpenID provider by which people sign in for more than the storefront, and the secret with the URL by which the storefront writes orders; null for none."
   type = object({
     certificate_arn = string
-    command         = string
     size            = optional(object({ min = number, max = number }), { min = 2, max = 6 })
+    sign_in = optional(object({
+      issuer                 = string
+      authorization_endpoint = string
+      token_endpoint         = string
+      user_info_endpoint     = string
+      client_id              = string
+      client_secret_arn      = string
+    }))
+    orders_secret_arn = optional(string)
   })
   default = null
 }

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
             its login is by IAM; in RETAIL_HOME where unset. Where it is set, schedule and sensors
             are switched on.
         metrics_namespace: AWS: where in CloudWatch the platform's metrics go; none where unset.
-        recommender_url: AWS: the function URL of the Lambda that recommends, for the storefront.
+        recommender: AWS: the Lambda that recommends, name or ARN with its alias, for the storefront.
+        sign_in: AWS: whether the load balancer asks people to sign in, by OIDC; without it the site
+            shows nothing but the storefront.
         storefront_url: The OLTP database as the storefront writes orders to it, with a login of its
             own; the embedded one where unset, and none where RETAIL_SOURCE_URL or AWS names the
             source. A secret.
@@ -98,7 +100,8 @@ class Settings(BaseSettings):
     landing_queue: str = ""
     records_url: str = ""
     metrics_namespace: str = ""
-    recommender_url: str = ""
+    recommender: str = ""
+    sign_in: bool = False
     storefront_url: SecretStr | None = None
 
     @model_validator(mode="before")
@@ -133,13 +136,6 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", prefix):
             raise ValueError("must be small letters, digits and _, such as retail_")
         return prefix
-
-    @field_validator("recommender_url")
-    @classmethod
-    def _a_url(cls, url: str) -> str:
-        if url and not re.fullmatch(r"https?://[^\s/@]+/?", url):
-            raise ValueError("must be a function URL, https://... without a path")
-        return url
 
     @field_validator("lake_bucket", "pipes_bucket")
     @classmethod

@@ -21,8 +21,8 @@ REGION = "eu-central-1"
 LAKE_BUCKET = "retail-lake"
 PIPES_BUCKET = "retail-pipes"
 
-JOB_KEY, DAGSTER_KEY = "glue", "dagster"
-"""The access keys by which requests of the Glue job and of the `retail` command are told apart."""
+JOB_KEY, DAGSTER_KEY, SITE_KEY = "glue", "dagster", "site"
+"""The access keys by which requests of the Glue job, the `retail` command and the site are told apart."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def _action(method: str, path: str, query: str, target: str, service: str) -> st
     name = _IAM_NAMES.get(service, service)
     if service == "s3":
         return f"s3:{_s3_action(method, path, query)}"
+    if service == "lambda" and path.endswith("/invocations"):
+        return "lambda:InvokeFunction"
     # IAM knows the batches of SQS by the one.
     if operation := target.rpartition(".")[2] or path.rpartition("/operation/")[2]:
         operation = operation.removesuffix("Batch") if service == "sqs" else operation

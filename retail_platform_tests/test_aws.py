@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import boto3
@@ -34,6 +35,7 @@ from retail_platform_tests.aws import (
     JOB_KEY,
     LAKE_BUCKET,
     PIPES_BUCKET,
+    SITE_KEY,
     environment,
     make_older,
     use,
@@ -46,6 +48,7 @@ from retail_platform_tests.landing.exports import export
 from retail_platform_tests.servers import MariaDB
 from retail_platform_tests.shop import Shop
 from retail_platform_tests.streaming.deliveries import failures_of, key, upload
+from retail_platform_tests.web.site import running
 
 SECRET = "retail/source"
 READER, PASSWORD = "reader", "rosebud-4711/+"
@@ -354,6 +357,52 @@ def test_what_lands_in_the_bucket_is_merged_by_the_job(on_aws: OnAws) -> None:
     shop.done("check", "ratings", "landed_files")
 
 
+def test_the_site_shows_the_lake_and_sends_what_visitors_do(
+    on_aws: OnAws, aws_url: str, tmp_path: Path
+) -> None:
+    """It has no database; the Lambda, which moto does not run, is away."""
+    kinesis = boto3.client("kinesis")
+    kinesis.create_stream(StreamName="site", ShardCount=1)
+    settings = {
+        **{k: v for k, v in on_aws.shop.settings.items() if k != "RETAIL_VECTORS_URL"},
+        **environment(aws_url, SITE_KEY),
+        "RETAIL_EVENT_STREAM": "site",
+        "RETAIL_RECOMMENDER": "retail-http:live",
+        "RETAIL_SIGN_IN": "true",
+    }
+    with running(replace(on_aws.shop, settings=settings, home=tmp_path), tmp_path) as site:
+        signed_in = {"x-amzn-oidc-identity": "someone"}
+        refused = site.get("/dashboard")
+        assert refused.status_code == 403
+        assert "for who signs in" in refused.text
+        days = {"from": "2004-01-01", "to": "2004-12-31"}
+        page = site.get("/dashboard", params=days, headers=signed_in)
+        assert page.status_code == 200, page.text
+        told = on_aws.laptop.records("report", "key_figures", "--from", days["from"], "--to", days["to"])
+        assert f"{Decimal(told[0]['sales']):,.2f}" in page.text
+        name = "/dashboard/sales_by_country.csv"
+        got = site.get(name, params=days, headers=signed_in).text
+        report = ("report", "sales_by_country", "--from", days["from"], "--to", days["to"])
+        assert got == on_aws.laptop.done(*report, "--format", "csv")
+        assert "fact_orders" in site.get("/trust", headers=signed_in).text
+
+        (code,) = re.findall(r"/shop/products/(\w+)", site.get("/shop").text)[:1]
+        shown = site.get(f"/shop/products/{code}")
+        assert shown.status_code == 200
+        assert "Recommendations take a rest: this is what sells best." in shown.text
+        assert "Secure" in shown.headers["Set-Cookie"]
+        assert "max-age" in shown.headers["Strict-Transport-Security"]
+        assert site.post("/shop/visitor", data={"who": "103"}).status_code == 403
+        assert site.post("/shop/checkout").status_code == 403
+        assert site.get("/readyz").json()["ready"] is True
+    (shard,) = kinesis.list_shards(StreamName="site")["Shards"]
+    start = kinesis.get_shard_iterator(
+        StreamName="site", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )
+    (record,) = kinesis.get_records(ShardIterator=start["ShardIterator"])["Records"]
+    assert code in record["Data"].decode()
+
+
 def called_by(who: str) -> set[str]:
     """What the requests of this module asked for."""
     return {call.action for call in CALLS if call.who == who and call.action}
@@ -370,6 +419,12 @@ def test_the_job_may_all_that_it_does_and_little_else(on_aws: OnAws) -> None:
     allowed = actions("catalog_etl", "job")
     assert called_by(JOB_KEY) - allowed == set()
     assert allowed - called_by(JOB_KEY) - set(JOB_UNSEEN) == set()
+
+
+def test_the_site_may_all_that_it_does_and_little_else(on_aws: OnAws) -> None:
+    allowed = actions("web", "work") | actions("machines", "this")
+    assert called_by(SITE_KEY) - allowed == set()
+    assert allowed - called_by(SITE_KEY) == set(SITE_UNSEEN)
 
 
 _ATHENA = "Athena asks it in the name of whoever asks Athena"
@@ -414,3 +469,21 @@ JOB_UNSEEN = {
     "s3:ListBucket": "the same",
 }
 """The same of the Glue job."""
+
+SITE_UNSEEN = {
+    "athena:StopQueryExecution": "a query that is interrupted",
+    "athena:GetWorkGroup": "pyathena asks it where results go, unless it knows",
+    "glue:GetPartitions": _ATHENA,
+    "glue:GetTables": _ATHENA,
+    "kms:Decrypt": _KMS,
+    "kms:GenerateDataKey": _KMS,
+    "logs:CreateLogStream": _AGENT,
+    "logs:DescribeLogStreams": _AGENT,
+    "logs:PutLogEvents": _AGENT,
+    "s3:AbortMultipartUpload": _ATHENA,
+    "s3:GetBucketLocation": _ATHENA,
+    "s3:ListBucket": _ATHENA,
+    "s3:PutObject": _ATHENA,
+    "secretsmanager:GetSecretValue": "the machine, when it starts, of where orders go",
+}
+"""The same of the site, and of its machines."""

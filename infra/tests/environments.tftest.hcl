@@ -54,7 +54,6 @@ run "the_web_tier_is_there_where_it_has_a_certificate" {
   variables {
     web = {
       certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
-      command         = "retail status"
     }
   }
 

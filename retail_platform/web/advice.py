@@ -1,19 +1,25 @@
-"""Recommendations for a page: by the Lambda's own code in this process, or by its URL on AWS."""
+"""Recommendations for a page: by the Lambda's own code in this process, or by the Lambda on AWS."""
 
 import threading
-from typing import Protocol
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Protocol
 
 import msgspec
+from botocore.config import Config
 
 from lambda_inference.answers import RecommendationEvent
 from lambda_inference.events import BrowseEvent
 from lambda_inference.inference import Inference
 from lambda_inference.store import Unavailable
-from retail_platform.aws import aws_errors, region, session
+from retail_platform.aws import aws_errors, session
 from retail_platform.errors import VectorStoreError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 1, 2
-"""What a page waits for the URL before it goes on without."""
+"""What a page waits for the Lambda before it goes on without."""
+
+MOST_AT_ONCE = 40
+"""Pages that are made at the same time, each with a connection."""
 
 
 class Adviser(Protocol):
@@ -49,39 +55,63 @@ class LocalAdviser:
         return answer
 
 
-class UrlAdviser:
-    """Asks the function URL, by the role of this machine.
+class LambdaAdviser:
+    """Invokes the Lambda, whose handler of HTTP takes what a function URL would send.
+
+    By its API and not by that URL: a network whose machines reach AWS through endpoints alone has one
+    for the API.
 
     Args:
-        url: The Lambda's function URL (RETAIL_RECOMMENDER_URL).
+        function: The Lambda's name or ARN, alias and all (RETAIL_RECOMMENDER).
     """
 
-    def __init__(self, url: str) -> None:
-        from botocore.httpsession import URLLib3Session
-
-        self._url = f"{url.rstrip('/')}/recommendations"
-        self._http = URLLib3Session(
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS), max_pool_connections=40
-        )
+    def __init__(self, function: str) -> None:
+        self._function = function
         self._decoder = msgspec.json.Decoder(RecommendationEvent)
+
+    @cached_property
+    def _lambda(self) -> Any:
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            retries={"total_max_attempts": 1},  # a visitor would wait for each
+            max_pool_connections=MOST_AT_ONCE,
+        )
+        return session().client("lambda", config=config)
 
     def answer(self, event: BrowseEvent) -> RecommendationEvent:
         """See `Adviser`."""
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
-        doing = "asking for recommendations"
-        with aws_errors(doing):
-            request = AWSRequest(
-                "POST", self._url, {"Content-Type": "application/json"}, msgspec.json.encode(event)
-            )
-            SigV4Auth(session().get_credentials(), "lambda", region()).add_auth(request)
-            answer = self._http.send(request.prepare())
-        if answer.status_code != 200:
-            raise VectorStoreError(
-                f"{doing}: {self._url} answers {answer.status_code}: see the Lambda's log"
-            )
+        doing = f"asking {self._function} for recommendations"
+        with aws_errors(doing, "correct RETAIL_RECOMMENDER"):
+            told = self._lambda.invoke(FunctionName=self._function, Payload=_request(event))
+            text = told["Payload"].read()
         try:
-            return self._decoder.decode(answer.content)
-        except msgspec.DecodeError as error:
-            raise VectorStoreError(f"{doing}: the answer is none ({error})") from error
+            answer = _RESPONSE.decode(text)
+            if answer.status_code != HTTPStatus.OK:
+                raise VectorStoreError(f"{doing}: it answers {answer.status_code}; see its log")
+            return self._decoder.decode(answer.body)
+        except msgspec.DecodeError as error:  # what a function died of is no response either
+            raise VectorStoreError(f"{doing}: the answer is none ({error}); see its log") from error
+
+
+class _Response(msgspec.Struct, rename={"status_code": "statusCode"}):
+    status_code: int
+    body: str
+
+
+_RESPONSE = msgspec.json.Decoder(_Response)
+
+
+def _request(event: BrowseEvent) -> bytes:
+    http = {"method": "POST", "path": "/recommendations"}
+    return msgspec.json.encode(
+        {
+            "version": "2.0",
+            "rawPath": http["path"],
+            "rawQueryString": "",
+            "headers": {"content-type": "application/json"},
+            "requestContext": {"http": http, "stage": "$default"},
+            "body": msgspec.json.encode(event).decode(),
+            "isBase64Encoded": False,
+        }
+    )

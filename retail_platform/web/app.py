@@ -82,7 +82,7 @@ def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
 
     packed = GZipMiddleware(app, minimum_size=1_000, compresslevel=4)
     named = TrustedHostMiddleware(packed, hosts, www_redirect=False)
-    return Guard(named, registry, on_aws=site.on_aws)
+    return Guard(named, registry, on_aws=site.on_aws, signs_in=site.signs_in)
 
 
 def serve(platform: Platform, host: str, port: int) -> None:

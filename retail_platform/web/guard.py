@@ -48,12 +48,16 @@ class Guard:
     Args:
         app: The pages.
         registry: Where requests are counted.
-        on_aws: Whether a load balancer stands before, which signs people in.
+        on_aws: Whether a load balancer stands before.
+        signs_in: Whether it asks people to sign in.
     """
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry, *, on_aws: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, registry: CollectorRegistry, *, on_aws: bool, signs_in: bool
+    ) -> None:
         self._app = app
         self._on_aws = on_aws
+        self._signs_in = signs_in
         self._seconds = Histogram(
             "retail_request_seconds",
             "What a request took, until its last byte.",
@@ -104,8 +108,8 @@ class Guard:
             )
         if int(headers.get("content-length", "0") or 0) > MOST_BYTES:
             return _plain(413, f"at most {MOST_BYTES} bytes can be sent")
-        if self._on_aws and not may_see(scope["path"], headers):
-            return _plain(403, "sign in first: this page is not for visitors of the shop")
+        if self._on_aws and not may_see(scope["path"], headers, signs_in=self._signs_in):
+            return _plain(403, "this page is for who signs in; the shop is at /shop")
         return None
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
@@ -137,15 +141,23 @@ def is_of_this_site(headers: Mapping[str, str]) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def may_see(path: str, headers: Mapping[str, str]) -> bool:
+def may_see(path: str, headers: Mapping[str, str], *, signs_in: bool) -> bool:
     """Whether someone may see a page on AWS.
 
-    The load balancer signs people in and says who they are; it is the only one that reaches us by
-    the security group, and it replaces the header where it asks for a login.
+    The load balancer signs people in and says who they are: it is the only one that reaches us, by
+    the security group, and puts its own in the place of such a header wherever it asks for a login,
+    which is for all but the storefront. Where it asks for none, a header proves nothing.
+
+    Args:
+        path: Of the page.
+        headers: Of the request.
+        signs_in: Whether the load balancer asks for a login.
     """
     if path == "/metrics":  # for who asks from within the network, past the load balancer
         return "x-forwarded-for" not in headers
-    return path in OPEN or path.startswith(OPEN_BELOW) or "x-amzn-oidc-identity" in headers
+    if path in OPEN or path.startswith(OPEN_BELOW):
+        return True
+    return signs_in and "x-amzn-oidc-identity" in headers
 
 
 class JsonLines(logging.Formatter):

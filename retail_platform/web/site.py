@@ -14,7 +14,7 @@ from retail_platform.serving.snapshots import LakeSnapshots
 from retail_platform.settings import STOREFRONT_URL
 from retail_platform.sources.address import Address
 from retail_platform.sources.ordering import OrderDesk
-from retail_platform.web.advice import Adviser, LocalAdviser, UrlAdviser
+from retail_platform.web.advice import Adviser, LambdaAdviser, LocalAdviser
 from retail_platform.web.outbox import Outbox
 
 
@@ -30,8 +30,9 @@ class Site:
         adviser: Recommends.
         outbox: Takes the events of visits; None where there is no stream.
         desk: Takes orders; None where they are not taken.
-        on_aws: Whether visitors come through a load balancer that knows who signed in; elsewhere
-            they may choose who they are.
+        on_aws: Whether visitors come from everywhere, through a load balancer; elsewhere they may
+            choose who they are.
+        signs_in: Whether that load balancer asks people to sign in, but for the storefront.
     """
 
     contracts: Contracts
@@ -42,6 +43,7 @@ class Site:
     outbox: Outbox | None
     desk: OrderDesk | None
     on_aws: bool
+    signs_in: bool
 
 
 @contextmanager
@@ -68,6 +70,7 @@ def open_site(platform: Platform) -> Iterator[Site]:
             outbox,
             stack.enter_context(_desk(platform)),
             settings.on_aws,
+            settings.sign_in,
         )
 
 
@@ -75,7 +78,7 @@ def open_site(platform: Platform) -> Iterator[Site]:
 def _adviser(platform: Platform) -> Iterator[Adviser | None]:
     settings = platform.settings
     if settings.on_aws:
-        yield UrlAdviser(settings.recommender_url) if settings.recommender_url else None
+        yield LambdaAdviser(settings.recommender) if settings.recommender else None
         return
     from lambda_inference.inference import Inference
     from lambda_inference.store import VectorReader

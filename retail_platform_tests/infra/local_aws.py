@@ -117,7 +117,7 @@ def main() -> None:
             variables = {
                 **bundles,
                 "stand_in_vectors_url": postgres.ensure_database(VECTORS_DATABASE),
-                "web": {"certificate_arn": certificate(), "command": "retail status"},
+                "web": {"certificate_arn": certificate()},
                 "source_secret_arn": f"arn:aws:secretsmanager:{REGION}:000000000000:secret:source-abc",
                 "buffer_seconds": 0,
                 "lambda_concurrency": 2,

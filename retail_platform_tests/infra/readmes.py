@@ -46,7 +46,11 @@ def actions(module: str, document: str) -> set[str]:
         for name in named
         if _plain(name) == document
     )
-    return {_plain(action) for one in found["statement"] for action in one["actions"]}
+    statements = list(found["statement"])
+    for dynamic in found.get("dynamic", ()):
+        for body in dynamic.values():
+            statements += body["content"]
+    return {_plain(action) for one in statements for action in one["actions"]}
 
 
 def _tables(module: Path) -> Iterator[str]:

@@ -134,7 +134,13 @@ def test_a_form_of_this_site_is_known_without_fetch_metadata() -> None:
 def test_who_has_not_signed_in_sees_the_shop_alone(
     path: str, headers: dict[str, str], may: bool
 ) -> None:
-    assert may_see(path, headers) is may
+    assert may_see(path, headers, signs_in=True) is may
+
+
+def test_a_header_proves_nothing_where_nobody_signs_in() -> None:
+    claims = {"x-amzn-oidc-identity": "someone"}
+    assert not may_see("/dashboard", claims, signs_in=False)
+    assert may_see("/shop", {}, signs_in=False)
 
 
 def test_a_page_of_another_name_that_points_here_is_told_nothing(site: Site) -> None:

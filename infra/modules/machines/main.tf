@@ -4,6 +4,7 @@ locals {
     bundle      = var.bundle
     log_group   = aws_cloudwatch_log_group.this.name
     environment = var.environment
+    secrets     = var.secrets
     prepare     = var.prepare
     services    = var.services
   })

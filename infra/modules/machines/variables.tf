@@ -73,6 +73,12 @@ variable "environment" {
   }
 }
 
+variable "secrets" {
+  description = "More settings, whose values are secrets of Secrets Manager: by the names of their variables, the secrets' ARNs. A machine reads them when it starts."
+  type        = map(string)
+  default     = {}
+}
+
 variable "prepare" {
   description = "The command that has to succeed once before the services start; null for none."
   type        = string

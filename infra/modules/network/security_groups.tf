@@ -6,7 +6,7 @@ locals {
     orchestrator = "Dagster: nobody, it is reached by Session Manager"
     lambda       = "The inference Lambda: nobody asks it in the network"
     glue         = "Glue: its own workers alone"
-    source_db    = "The source database: Glue and Dagster"
+    source_db    = "The source database: Glue and Dagster, and the web tier where it takes orders"
     vector_db    = "The vector store: the Lambda and Dagster"
     endpoints    = "Endpoints of AWS's services: who is in the network"
   }
@@ -62,6 +62,29 @@ resource "aws_vpc_security_group_egress_rule" "chain" {
   description                  = each.key
 }
 
+# The storefront's orders, where it takes any.
+resource "aws_vpc_security_group_ingress_rule" "orders" {
+  count = var.web_takes_orders ? 1 : 0
+
+  security_group_id            = aws_security_group.this["source_db"].id
+  referenced_security_group_id = aws_security_group.this["web"].id
+  ip_protocol                  = "tcp"
+  from_port                    = var.source_port
+  to_port                      = var.source_port
+  description                  = "source_db_from_web"
+}
+
+resource "aws_vpc_security_group_egress_rule" "orders" {
+  count = var.web_takes_orders ? 1 : 0
+
+  security_group_id            = aws_security_group.this["web"].id
+  referenced_security_group_id = aws_security_group.this["source_db"].id
+  ip_protocol                  = "tcp"
+  from_port                    = var.source_port
+  to_port                      = var.source_port
+  description                  = "source_db_from_web"
+}
+
 # Everybody, by HTTPS; HTTP answers with nothing but the way there.
 resource "aws_vpc_security_group_ingress_rule" "everybody" {
   for_each = { https = 443, http = 80 }
@@ -76,7 +99,7 @@ resource "aws_vpc_security_group_ingress_rule" "everybody" {
 
 resource "aws_vpc_security_group_egress_rule" "source" {
   for_each = merge([
-    for who in ["glue", "orchestrator"] : { for cidr in var.source_cidrs : "${who} ${cidr}" => { who = who, cidr = cidr } }
+    for who in concat(["glue", "orchestrator"], var.web_takes_orders ? ["web"] : []) : { for cidr in var.source_cidrs : "${who} ${cidr}" => { who = who, cidr = cidr } }
   ]...)
 
   security_group_id = aws_security_group.this[each.value.who].id

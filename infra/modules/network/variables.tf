@@ -71,6 +71,12 @@ variable "zone_count" {
   }
 }
 
+variable "web_takes_orders" {
+  description = "Whether the web tier writes orders into the source database."
+  type        = bool
+  default     = false
+}
+
 variable "egress" {
   description = "How private subnets reach AWS: none (S3 alone), nat, or endpoints."
   type        = string

@@ -17,8 +17,9 @@ module "machines" {
   security_group_id  = var.network.web_security_group_id
   target_group_arns  = var.stand_in ? [] : [aws_lb_target_group.web.arn]
   bundle             = var.bundle
-  environment        = var.settings
-  services           = { web = var.command }
+  environment        = merge(var.settings, { RETAIL_SIGN_IN = tostring(var.sign_in != null) })
+  secrets            = var.orders_secret_arn == null ? {} : { RETAIL_STOREFRONT_URL = var.orders_secret_arn }
+  services           = { web = "retail web --host 0.0.0.0 --port ${local.port}" }
   policy_json        = data.aws_iam_policy_document.work.json
   kms_key_arn        = var.kms_key_arn
   log_retention_days = var.log_retention_days
@@ -85,10 +86,68 @@ resource "aws_lb_listener" "https" {
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
   certificate_arn   = var.certificate_arn
 
+  # Whoever asks for more than the storefront says who he is first.
+  dynamic "default_action" {
+    for_each = var.sign_in == null ? [] : [var.sign_in]
+
+    content {
+      type  = "authenticate-oidc"
+      order = 1
+
+      authenticate_oidc {
+        issuer                     = default_action.value.issuer
+        authorization_endpoint     = default_action.value.authorization_endpoint
+        token_endpoint             = default_action.value.token_endpoint
+        user_info_endpoint         = default_action.value.user_info_endpoint
+        client_id                  = default_action.value.client_id
+        client_secret              = data.aws_secretsmanager_secret_version.client["oidc"].secret_string
+        on_unauthenticated_request = "authenticate"
+        session_timeout            = 28800
+      }
+    }
+  }
+
   default_action {
+    type             = "forward"
+    order            = var.sign_in == null ? 1 : 2
+    target_group_arn = aws_lb_target_group.web.arn
+  }
+}
+
+data "aws_secretsmanager_secret_version" "client" {
+  for_each = var.sign_in == null ? {} : { oidc = var.sign_in.client_secret_arn }
+
+  secret_id = each.value
+}
+
+resource "aws_lb_listener_rule" "storefront" {
+  count = var.sign_in == null ? 0 : 1
+
+  listener_arn = aws_lb_listener.https.arn
+  priority     = 10
+
+  action {
     type             = "forward"
     target_group_arn = aws_lb_target_group.web.arn
   }
+
+  condition {
+    path_pattern {
+      values = ["/", "/shop", "/shop/*", "/static/*"]
+    }
+  }
+}
+
+# The load balancer asks the provider who somebody is.
+resource "aws_vpc_security_group_egress_rule" "sign_in" {
+  count = var.sign_in == null ? 0 : 1
+
+  security_group_id = var.network.alb_security_group_id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "The OpenID provider"
 }
 
 resource "aws_lb_listener" "http" {

@@ -3,11 +3,6 @@ variable "name" {
   type        = string
 }
 
-variable "command" {
-  description = "The application's command that answers HTTP on port 8080, and GET /readyz with 200 where it can do its work."
-  type        = string
-}
-
 variable "certificate_arn" {
   description = "The certificate of the site's name, in AWS Certificate Manager."
   type        = string
@@ -92,6 +87,53 @@ variable "stream_arn" {
 variable "recommender_alias_arn" {
   description = "The live version of the Lambda that answers the site."
   type        = string
+}
+
+variable "lake" {
+  description = "What the dashboard reads: the lake's bucket, the names of its Glue databases, Athena's workgroup and the bucket of its answers."
+  type = object({
+    bucket_arn         = string
+    databases          = list(string)
+    workgroup          = string
+    answers_bucket_arn = string
+  })
+}
+
+variable "sign_in" {
+  description = "Who may see more than the storefront: the OpenID provider that the load balancer asks, and the secret of Secrets Manager whose text is the client's secret; null for nobody."
+  type = object({
+    issuer                 = string
+    authorization_endpoint = string
+    token_endpoint         = string
+    user_info_endpoint     = string
+    client_id              = string
+    client_secret_arn      = string
+  })
+  default = null
+
+  validation {
+    condition = var.sign_in == null ? true : alltrue([
+      for url in [var.sign_in.issuer, var.sign_in.authorization_endpoint, var.sign_in.token_endpoint, var.sign_in.user_info_endpoint] :
+      can(regex("^https://[^/]+", url))
+    ])
+    error_message = "sign_in: the issuer and its endpoints are https:// URLs, as /.well-known/openid-configuration says them."
+  }
+
+  validation {
+    condition     = var.sign_in == null ? true : can(regex("^arn:[a-z-]+:secretsmanager:", var.sign_in.client_secret_arn))
+    error_message = "sign_in.client_secret_arn must be the ARN of a secret of Secrets Manager: put the client's secret there, and not here."
+  }
+}
+
+variable "orders_secret_arn" {
+  description = "The secret of Secrets Manager whose text is the URL of the source database with a login that may write orders; null for a storefront that takes none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.orders_secret_arn == null ? true : can(regex("^arn:[a-z-]+:secretsmanager:", var.orders_secret_arn))
+    error_message = "orders_secret_arn must be the ARN of a secret of Secrets Manager: put the URL there, and not here."
+  }
 }
 
 variable "log_bucket" {

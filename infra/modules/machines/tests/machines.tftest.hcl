@@ -123,3 +123,16 @@ run "a_setting_that_systemd_would_read_is_refused" {
     environment = { RETAIL_HOME = "$HOME" }
   }
 }
+
+run "a_secret_is_named_and_never_written_down" {
+  command = plan
+
+  variables {
+    secrets = { RETAIL_STOREFRONT_URL = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders-abc" }
+  }
+
+  assert {
+    condition     = strcontains(output.user_data, "aws secretsmanager get-secret-value --secret-id 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders-abc'") && strcontains(output.user_data, "install --mode=600 /dev/null /etc/retail.env")
+    error_message = "a machine reads it when it starts, into a file of root's"
+  }
+}
