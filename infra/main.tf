@@ -14,7 +14,7 @@ module "network" {
   cidr               = var.vpc_cidr
   source_cidrs       = var.source_cidrs
   web_takes_orders   = try(var.web.orders_secret_arn, null) != null
-  source_port        = var.source_port
+  source_port        = var.source_secret_arn == null ? 3306 : var.source_port
   zone_count         = var.zone_count
   egress             = var.egress
   nat_in_every_zone  = local.is_prod

@@ -80,6 +80,17 @@ def test_every_environment_sets_variables_that_there_are(environment: str) -> No
     assert f'environment        = "{environment}"' in given
 
 
+def test_every_description_of_a_security_group_is_one_that_ec2_takes() -> None:
+    """Which the provider does not check, nor does a stand-in."""
+    told = (INFRA / "modules" / "network" / "security_groups.tf").read_text(encoding="utf-8")
+    groups = re.search(r"groups = \{(.*?)\n  \}", told, re.DOTALL)
+    assert groups
+    descriptions = re.findall(r'= "([^"]*)"', groups[1] + told)
+    assert len(descriptions) > 10
+    for description in descriptions:
+        assert re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}", description), description
+
+
 def test_every_role_is_for_one_account() -> None:
     """A service that is told to act for another account does not get ours."""
     for policies in INFRA.glob("modules/*/iam.tf"):

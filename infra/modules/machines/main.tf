@@ -90,7 +90,9 @@ resource "aws_autoscaling_group" "this" {
       # With one machine there is none to go on meanwhile.
       min_healthy_percentage = var.size.min > 1 ? 100 : 0
       max_healthy_percentage = var.size.min > 1 ? 200 : 100
-      auto_rollback          = true
+      # AWS refuses to roll back to an image that a parameter names; machines that do not get well are not
+      # put behind the load balancer, and those of before stay.
+      auto_rollback = false
     }
   }
 

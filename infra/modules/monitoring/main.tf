@@ -34,8 +34,8 @@ locals {
     delivery_failed = merge(local.firehose, {
       metric = "DeliveryToS3.Success", statistic = "Minimum", comparison = "LessThanThreshold", threshold = 1, period = 300
     })
-    answers_failed = merge(local.firehose, {
-      metric = "SucceedProcessing.Records", statistic = "Average", comparison = "LessThanThreshold", threshold = 1, period = 300, times = 3
+    answers_failed = merge(local.answers, {
+      metric = "RejectedRecords", statistic = "Sum", threshold = 0, period = 300
     })
   }
 

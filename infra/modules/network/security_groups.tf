@@ -8,7 +8,7 @@ locals {
     glue         = "Glue: its own workers alone"
     source_db    = "The source database: Glue and Dagster, and the web tier where it takes orders"
     vector_db    = "The vector store: the Lambda and Dagster"
-    endpoints    = "Endpoints of AWS's services: who is in the network"
+    endpoints    = "Endpoints of AWS: who is in the network"
   }
 
   # Who may open a connection to whom, and on which port: both sides get the rule, by the other's id.

@@ -83,6 +83,9 @@ resource "aws_lambda_function" "this" {
   tracing_config {
     mode = "PassThrough"
   }
+
+  # By which Lambda also takes its network interfaces away when it is destroyed.
+  depends_on = [aws_iam_role_policy.function]
 }
 
 resource "aws_sqs_queue" "failures" {

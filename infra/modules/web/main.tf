@@ -27,6 +27,9 @@ module "machines" {
 
 # As many machines as the requests ask for.
 resource "aws_autoscaling_policy" "requests" {
+  # AWS takes it only once the load balancer sends requests there.
+  depends_on = [aws_lb_listener.https]
+
   name                   = "${local.name}-requests"
   autoscaling_group_name = module.machines.group_name
   policy_type            = "TargetTrackingScaling"
