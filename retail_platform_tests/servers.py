@@ -92,7 +92,7 @@ def mariadb_server(*options: str) -> Iterator[MariaDB]:
             check=True,
             capture_output=True,
         )
-        port = _free_port()
+        port = free_port()
         log = root / "server.log"
         with log.open("wb") as output:
             server = subprocess.Popen(
@@ -188,7 +188,8 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

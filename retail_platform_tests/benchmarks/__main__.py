@@ -1,9 +1,11 @@
 """`make bench`: every figure beside its reference, measured in the same run. Asserts nothing.
 
 `python -m retail_platform_tests.benchmarks classic extraction star spark glue recommender
-inference landing big` chooses sections; without any, all but `big` (30M lines, some ten minutes) are run.
+inference landing web big` chooses sections; without any, all but `big` (30M lines, some ten minutes)
+are run. The site is under load for ten minutes, or for as long as `--seconds` says.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -24,10 +26,25 @@ from retail_platform_tests.benchmarks.inferring import cold_import, infer, query
 from retail_platform_tests.benchmarks.landing import looked, merged
 from retail_platform_tests.benchmarks.on_glue import MONTHS, NIGHTLY, shop_on_glue
 from retail_platform_tests.benchmarks.recommending import percentile, serve
+from retail_platform_tests.benchmarks.web import (
+    CONNECTIONS,
+    FILTERS,
+    PAGES_A_SECOND,
+    WRK,
+    filtered,
+    idling,
+    large_shop,
+    loaded,
+    missing,
+    paced,
+    painted,
+    viewed,
+)
 from retail_platform_tests.servers import mariadb_server, postgres_home
 from retail_platform_tests.shop import Shop
 from retail_platform_tests.streaming.python313 import path_with_python
 from retail_platform_tests.test_online_retail import FILE
+from retail_platform_tests.web.site import CHROMIUM, Site, running
 
 SECTIONS = (
     "classic",
@@ -38,6 +55,7 @@ SECTIONS = (
     "recommender",
     "inference",
     "landing",
+    "web",
     "big",
 )
 _TRIES = 3
@@ -363,12 +381,115 @@ def landing(report: Report) -> None:
     )
 
 
+def web(report: Report, seconds: float) -> None:
+    """The site of a shop of 3M order lines, in a process of its own on the loopback."""
+    if reason := missing():
+        report.console.print(f"of the site, some is left out: {reason}")
+    with tempfile.TemporaryDirectory() as folder, large_shop(1000) as shop:
+        load, *_ = os.getloadavg()
+        report.console.print(f"the machine's load, which the waits below share: {load:.1f}")
+        view = viewed(shop)
+        bare = piece("bare_dashboard", shop.home)
+        report.row(
+            "the first view of the dashboard, 3M order lines",
+            f"{view.first:.2f} s",
+            f"{bare.seconds:.2f} s (its SQL, bare DuckDB)",
+            f"{view.first / bare.seconds:.2f} x",
+            "<= 1.5 s",
+        )
+        report.row(
+            "a view of days that nobody asked for before",
+            f"{view.another:.2f} s",
+            f"{bare.seconds:.2f} s (the same)",
+            f"{view.another / bare.seconds:.2f} x",
+            "-",
+        )
+        report.row(
+            "a repeated view",
+            f"{1000 * view.repeated:.1f} ms",
+            f"{1000 * view.bare:.1f} ms (a bare Starlette app sends the bytes)",
+            f"{view.repeated / view.bare:.1f} x",
+            "<= 50 ms",
+        )
+        with running(shop, Path(folder)) as site:
+            _under_load(report, site, seconds)
+        with running(shop, Path(folder)) as site:
+            idle = idling(site)
+            report.row(
+                f"a page of the shop while {CONNECTIONS} connections idle, p50",
+                f"{1000 * idle.with_them:.1f} ms",
+                f"{1000 * idle.without:.1f} ms (without them)",
+                f"{idle.with_them / idle.without:.2f} x",
+                "~ 1 x",
+            )
+            found = filtered(site, FILTERS)
+            report.row(
+                f"memory after {FILTERS // 2} and {FILTERS} views with filters of their own",
+                f"{found.half_way:.0f} and {found.at_the_end:.0f} MB",
+                f"{found.at_first:.0f} MB (before)",
+                f"{found.at_the_end / found.half_way:.2f} x",
+                "~ 1 x of half way",
+            )
+
+
+def _under_load(report: Report, site: Site, seconds: float) -> None:
+    ours, bare = paced(site, min(60.0, seconds))
+    for share, target in ((0.5, "-"), (0.99, "<= 150 ms")):
+        ours_ms, bare_ms = (1000 * percentile(one.latency, share) for one in (ours, bare))
+        report.row(
+            f"the shop's pages at {PAGES_A_SECOND} a second, p{100 * share:.0f}",
+            f"{ours_ms:.1f} ms",
+            f"{bare_ms:.1f} ms (a bare Starlette app sends the bytes)",
+            f"{ours_ms / bare_ms:.1f} x",
+            target,
+        )
+    report.row("of them failed", f"{len(ours.errors)} of {len(ours.latency):,}", "-", "-", "0")
+    if CHROMIUM:
+        for one in painted(site):
+            report.row(
+                f"largest contentful paint of {one.page}",
+                f"{1000 * one.seconds:.0f} ms",
+                f"{1000 * one.bare:.0f} ms (a bare Starlette app sends the bytes)",
+                f"{one.seconds / one.bare:.2f} x",
+                "<= 1,000 ms",
+            )
+            report.row(
+                f"its scripts, compressed: {one.page}",
+                f"{one.script_bytes / 1000:.0f} kB",
+                "-",
+                "-",
+                "<= 300 kB",
+            )
+    if WRK:
+        load, bare_load = loaded(site, seconds)
+        report.row(
+            f"mixed pages over {CONNECTIONS} connections for {load.seconds:.0f} s",
+            f"{load.requests:,}, {load.rate:.0f} a second, p50 {1000 * load.p50:.0f} ms",
+            f"{bare_load.rate:.0f} a second (a bare Starlette app sends the bytes)",
+            f"1/{bare_load.rate / load.rate:.1f} of its speed",
+            "-",
+        )
+        report.row("of them failed", f"{load.errors} ({load.told})", "-", "-", "0")
+        start, middle, end = (load.memory[place] for place in (0, len(load.memory) // 2, -1))
+        report.row(
+            "memory at the start, in the middle and at the end",
+            f"{start:.0f}, {middle:.0f} and {end:.0f} MB",
+            f"{end / middle:.2f} x from the middle on",
+            f"{load.slope:+.2f} MB a minute from the middle on",
+            "does not grow",
+        )
+
+
 _TIMES_PUBLISHED = {110: (80, 30), 10_000: (90, 55), 100_000: (150, 120)}
 
 
 def main() -> None:
     """Runs the chosen sections and prints the table."""
-    sections = set(sys.argv[1:] or SECTIONS[:-1])
+    parser = argparse.ArgumentParser(prog="retail_platform_tests.benchmarks")
+    parser.add_argument("sections", nargs="*", default=SECTIONS[:-1], metavar="SECTION")
+    parser.add_argument("--seconds", type=float, default=600, help="the site's load lasts (600)")
+    told = parser.parse_args()
+    sections = set(told.sections)
     if unknown := sections - set(SECTIONS):
         sys.exit(f"unknown {', '.join(sorted(unknown))}; the sections are {', '.join(SECTIONS)}")
     report = Report()
@@ -393,6 +514,8 @@ def main() -> None:
         inference(report)
     if "landing" in sections:
         landing(report)
+    if "web" in sections:
+        web(report, told.seconds)
     report.console.print(report.table)
 
 

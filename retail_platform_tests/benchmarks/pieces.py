@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -21,6 +21,8 @@ from retail_platform.contracts.months import MonthRange, month_start
 from retail_platform.sources.database import open_source
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from retail_platform.build import Built
     from retail_platform.platform import Platform
 
@@ -274,6 +276,55 @@ def star_by_dagster(home: Path, _: str) -> float:
     return time.perf_counter() - started - outcome.layer_seconds
 
 
+def bare_dashboard(home: Path, _: str) -> float:
+    """The SQL of the dashboard's first view, one question after the other, in DuckDB alone."""
+    import duckdb
+
+    from retail_platform.serving.query import parse_query, referenced_tables, to_duckdb
+
+    platform = platform_of(home)
+    trees = [parse_query(sql) for sql in _asked_by_dashboard(platform)]
+    layers = platform.lake.published()
+    tables = {name for tree in trees for name in referenced_tables(tree, layers)}
+    files = {table: [file.uri for file in platform.lake.files(table)] for table in tables}
+    statements = [to_duckdb(tree) for tree in trees]
+    con = duckdb.connect(config={"memory_limit": platform.settings.memory_limit})
+
+    def work() -> None:
+        for table, uris in files.items():
+            con.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({uris})")
+        for sql in statements:
+            con.sql(sql).to_arrow_table()
+
+    return timed(work)
+
+
+def _asked_by_dashboard(platform: "Platform") -> list[str]:
+    """Every query of a first view."""
+    from functools import partial
+
+    from retail_platform.serving.analytics import load_analytics
+    from retail_platform.serving.answers import Answers, Published
+    from retail_platform.serving.snapshots import LakeSnapshots
+    from retail_platform.web.figures import choices, dashboard
+
+    asked: list[str] = []
+
+    class Noting:
+        def run(self, sql: str, as_of: datetime | None = None) -> "pa.Table":
+            asked.append(sql)
+            return platform.sql.run(sql, as_of)
+
+    snapshots = LakeSnapshots(platform.lake)
+    published = Published(snapshots.tables, partial(snapshots.snapshot, as_of=None))
+    answers = Answers(Noting(), published, at_once=1)
+    found = choices(answers)
+    assert found
+    dashboard(answers, load_analytics(), found.default)
+    answers.close()
+    return asked
+
+
 PIECES: dict[str, Piece] = {
     piece.__name__: piece
     for piece in (
@@ -289,6 +340,7 @@ PIECES: dict[str, Piece] = {
         our_spark_star,
         spark_writing,
         star_by_dagster,
+        bare_dashboard,
     )
 }
 
