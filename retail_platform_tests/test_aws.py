@@ -378,7 +378,9 @@ def test_the_site_shows_the_lake_and_sends_what_visitors_do(
         days = {"from": "2004-01-01", "to": "2004-12-31"}
         page = site.get("/dashboard", params=days, headers=signed_in)
         assert page.status_code == 200, page.text
-        told = on_aws.laptop.records("report", "key_figures", "--from", days["from"], "--to", days["to"])
+        told = on_aws.laptop.records(
+            "report", "key_figures", "--from", days["from"], "--to", days["to"]
+        )
         assert f"{Decimal(told[0]['sales']):,.2f}" in page.text
         name = "/dashboard/sales_by_country.csv"
         got = site.get(name, params=days, headers=signed_in).text

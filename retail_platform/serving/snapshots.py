@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from retail_platform.engines.duckdb import duckdb_type
 from retail_platform.errors import LakeError
@@ -14,6 +15,8 @@ class LakeSnapshots:
     def __init__(self, lake: Lake) -> None:
         """Reads the lake only when asked."""
         self._lake = lake
+        # A snapshot never changes, and its manifests take longer to read than a small query.
+        self._files = lru_cache(maxsize=256)(self._files_of)
 
     def tables(self) -> Mapping[str, str]:
         """The layer of every published table, by the table's name."""
@@ -22,8 +25,10 @@ class LakeSnapshots:
     def files(self, table: str, as_of: datetime | None) -> Sequence[str]:
         """The data files of a table's snapshot; none before its first one."""
         version = self._lake.version(table, as_of)
-        files = self._lake.files(table, snapshot_id=version.snapshot_id) if version else ()
-        return [file.uri for file in files]
+        return self._files(table, version.snapshot_id) if version else ()
+
+    def _files_of(self, table: str, snapshot_id: int) -> tuple[str, ...]:
+        return tuple(file.uri for file in self._lake.files(table, snapshot_id=snapshot_id))
 
     def snapshot(self, table: str, as_of: datetime | None) -> int:
         """The id of a published table's snapshot."""

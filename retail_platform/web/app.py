@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from retail_platform.web import dashboard, operation, storefront, trust
 from retail_platform.web.guard import Guard, JsonLines
 from retail_platform.web.pages import STATIC, Pages
 from retail_platform.web.site import Site, open_site
+from retail_platform.web.threads import MOST_FIGURES
 
 GRACE_SECONDS = 10
 """How long requests that run may take once the site is told to stop."""
@@ -45,8 +47,9 @@ def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
     pages = Pages(on_aws=site.on_aws, sells=site.desk is not None)
     registry = CollectorRegistry()
     app = FastAPI(title="Retail Platform", openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(dashboard.routes(site, pages))
-    app.include_router(trust.routes(site, pages))
+    figures = CapacityLimiter(MOST_FIGURES)
+    app.include_router(dashboard.routes(site, pages, figures))
+    app.include_router(trust.routes(site, pages, figures))
     app.include_router(storefront.routes(site, pages))
     app.include_router(operation.routes(site, registry))
     app.mount("/static", _Static(directory=STATIC))
@@ -105,6 +108,10 @@ def serve(platform: Platform, host: str, port: int) -> None:
     # uvicorn ends by the signal that it was told to stop with: what is open here is closed first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt), open_site(platform) as site:
+        # Asking also loads what answers, so that the first who comes need not wait for it.
+        for one in operation.dependencies(site):
+            if not one.ready:
+                log.warning("%s: %s", one.name, one.why)
         config = uvicorn.Config(
             create_app(site, names_of(host)),
             host,

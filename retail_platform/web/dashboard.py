@@ -3,6 +3,7 @@
 import io
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -12,6 +13,7 @@ from retail_platform.web.figures import CHARTS, KEY_FIGURES, choices, dashboard,
 from retail_platform.web.filters import BadFilter, Filters
 from retail_platform.web.pages import Pages
 from retail_platform.web.site import Site
+from retail_platform.web.threads import at_most
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +35,14 @@ def without_formulas(rows: "pa.Table") -> "pa.Table":
     return rows
 
 
-def routes(site: Site, pages: Pages) -> APIRouter:
-    """The routes over a site."""
+def routes(site: Site, pages: Pages, figures: CapacityLimiter) -> APIRouter:
+    """The routes over a site.
+
+    Args:
+        site: What pages are made of.
+        pages: Fills them in.
+        figures: How many pages of figures there are at a time.
+    """
     router = APIRouter()
 
     @router.get("/")
@@ -42,6 +50,7 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         return RedirectResponse("/shop" if site.on_aws else "/dashboard", 302)
 
     @router.get("/dashboard")
+    @at_most(figures)
     def show(request: Request) -> Response:
         found = choices(site.answers)
         if found is None:
@@ -54,6 +63,7 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         return pages.page(request, "dashboard.html", filters=filters, choices=found, shown=shown)
 
     @router.get("/dashboard/{name}.csv")
+    @at_most(figures)
     def as_csv(name: str, request: Request) -> Response:
         if name not in {KEY_FIGURES, *CHARTS}:
             return PlainTextResponse(f"there is no {name}.csv\n", 404)

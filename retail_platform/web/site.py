@@ -26,6 +26,8 @@ class Site:
         contracts: The tables.
         lake: Where they are published.
         answers: Answers SQL over them.
+        small_answers: The same for what every page of the shop asks, which never waits behind a
+            dashboard's figures.
         queries: The questions of `sql/analytics`.
         adviser: Recommends.
         outbox: Takes the events of visits; None where there is no stream.
@@ -38,6 +40,7 @@ class Site:
     contracts: Contracts
     lake: Lake
     answers: Answers
+    small_answers: Answers
     queries: Mapping[str, AnalyticsQuery]
     adviser: Adviser | None
     outbox: Outbox | None
@@ -58,6 +61,7 @@ def open_site(platform: Platform) -> Iterator[Site]:
         snapshots = LakeSnapshots(platform.lake)
         published = Published(snapshots.tables, partial(snapshots.snapshot, as_of=None))
         answers = Answers(platform.sql, published, at_once=10 if settings.on_aws else 2)
+        small_answers = Answers(platform.sql, published, at_once=1)
         outbox = None
         if not settings.on_aws or settings.event_stream:
             outbox = stack.enter_context(closing(Outbox(platform.event_sink)))
@@ -65,6 +69,7 @@ def open_site(platform: Platform) -> Iterator[Site]:
             platform.contracts,
             platform.lake,
             answers,
+            small_answers,
             load_analytics(),
             stack.enter_context(_adviser(platform)),
             outbox,

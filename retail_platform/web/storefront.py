@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from lambda_inference.answers import ReasonKind, RecommendationEvent
 from retail_platform.contracts.loader import sql_folder
 from retail_platform.errors import OrderRefused, RetailError, SourceError
-from retail_platform.serving.analytics import Value, bind, load_analytics
+from retail_platform.serving.analytics import bind, load_analytics
 from retail_platform.serving.answers import Answer
 from retail_platform.sources.ordering import Buyer, KnownBuyer, NewBuyer, OrderLine, PlacedOrder
 from retail_platform.web.catalogue import Catalogue, Product
@@ -80,7 +82,12 @@ class Shop:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._questions = load_analytics(sql_folder() / "storefront")
+        questions = load_analytics(sql_folder() / "storefront")
+        self._customers = questions["customers"]
+        # Of every page: bound once, which takes longer than to find the answer.
+        self._products = bind(questions["products"])
+        self._visitors = bind(questions["visitors"])
+        self._best = bind(site.queries["top_products"], n=2 * SHOWN)
         self._shelves: tuple[Answer, Catalogue] | None = None
         self._at_the_desk = threading.Semaphore(MOST_AT_THE_DESK)
 
@@ -90,23 +97,33 @@ class Shop:
         Raises:
             RetailError: There is none.
         """
-        answer = self._ask("products")
+        answer = self._site.small_answers.of(self._products)
         if self._shelves is None or self._shelves[0].rows is not answer.rows:
             products = [Product.of(row) for row in answer.rows.to_pylist()]
             self._shelves = answer, Catalogue(products)
         return self._shelves[1]
 
-    def shoppers(self, number: int | None = None, name: str | None = None) -> list[Shopper]:
-        """Customers by number or a part of the name, the first twenty."""
-        rows = self._ask("customers", number=number, name=name).rows.to_pylist()
+    def named(self, name: str) -> list[Shopper]:
+        """Customers by a part of the name, the first twenty."""
+        rows = self._site.small_answers.of(bind(self._customers, name=name)).rows.to_pylist()
         return [Shopper.of(row) for row in rows]
+
+    def numbered(self, number: int) -> Shopper | None:
+        """A customer by number.
+
+        Looked up in one answer with all of them: a question for each would come for every visitor
+        again, and all at once, whenever a new snapshot is published.
+        """
+        rows = self._site.small_answers.of(self._visitors).rows
+        numbers = rows.column("customer_number")
+        place = pc.index(numbers, pa.scalar(number, numbers.type)).as_py()
+        return None if place < 0 else Shopper.of(rows.slice(place, 1).to_pylist()[0])
 
     def shopper(self, visit: Visit) -> Shopper | None:
         """Who visits; None where that is not known."""
         if visit.customer is None or self._site.on_aws:
             return None
-        found = self.shoppers(number=visit.customer)
-        return found[0] if found else None
+        return self.numbered(visit.customer)
 
     def place(self, visit: Visit, buyer: Buyer) -> PlacedOrder:
         """Places what is in a visit's cart, once however often it is sent.
@@ -151,16 +168,12 @@ class Shop:
         return _advice(answer, catalogue, sent=send and self._site.outbox is not None)
 
     def _popular(self, catalogue: Catalogue) -> list[Offered]:
-        query = self._site.queries["top_products"]
         try:
-            rows = self._site.answers.of(bind(query, n=2 * SHOWN)).rows.to_pylist()
+            rows = self._site.answers.of(self._best).rows.to_pylist()
         except RetailError:
             return [Offered(product, "in stock") for product in catalogue.products[:SHOWN]]
         found = (catalogue.by_code.get(row["product_code"]) for row in rows)
         return [Offered(product, "popular now") for product in found if product][:SHOWN]
-
-    def _ask(self, question: str, /, **values: Value) -> Answer:
-        return self._site.answers.of(bind(self._questions[question], **values))
 
 
 def _advice(answer: RecommendationEvent, catalogue: Catalogue, *, sent: bool) -> Advice:
@@ -294,10 +307,10 @@ def routes(site: Site, pages: Pages) -> APIRouter:
             visit.customer = None
             return onward(request, visit, "/shop")
         number = re.match(r"\d{1,9}", who, re.ASCII)
-        found = shop.shoppers(number=int(number[0])) if number else shop.shoppers(name=who)
-        if not found:
+        found = shop.numbered(int(number[0])) if number else next(iter(shop.named(who)), None)
+        if found is None:
             return wrong(request, "there is no such customer: give a number, or a part of a name")
-        visit.customer = found[0].number
+        visit.customer = found.number
         return onward(request, visit, "/shop")
 
     @router.post("/checkout")

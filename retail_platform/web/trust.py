@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from retail_platform.serving.analytics import bind
 from retail_platform.serving.trust import Figure, Trust, trust
 from retail_platform.web.pages import Pages
 from retail_platform.web.site import Site
+from retail_platform.web.threads import at_most
 
 LOOK_SECONDS = 5.0
 """How long what was read a moment ago is shown; on AWS each table is a call or two."""
@@ -55,16 +57,24 @@ class Register:
             self._lock.release()
 
 
-def routes(site: Site, pages: Pages) -> APIRouter:
-    """The routes over a site."""
+def routes(site: Site, pages: Pages, figures: CapacityLimiter) -> APIRouter:
+    """The routes over a site.
+
+    Args:
+        site: What pages are made of.
+        pages: Fills them in.
+        figures: How many pages of figures there are at a time.
+    """
     router = APIRouter(prefix="/trust")
     register = Register(site.lake)
+    hits = bind(site.queries[_OUTCOMES])
 
     @router.get("")
+    @at_most(figures)
     def overview(request: Request) -> Response:
         seen = register.now()
         try:
-            outcomes = site.answers.of(bind(site.queries[_OUTCOMES])).rows.to_pylist()
+            outcomes = site.answers.of(hits).rows.to_pylist()
         except ConfigurationError:  # there is no such table before the first delivery
             outcomes = []
         return pages.page(
@@ -78,6 +88,7 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         )
 
     @router.get("/{name}")
+    @at_most(figures)
     def table(request: Request, name: str) -> Response:
         found = next((one for one in register.now().tables if one.name == name), None)
         if found is None:

@@ -88,7 +88,9 @@ def test_every_description_of_a_security_group_is_one_that_ec2_takes() -> None:
     descriptions = re.findall(r'= "([^"]*)"', groups[1] + told)
     assert len(descriptions) > 10
     for description in descriptions:
-        assert re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}", description), description
+        assert re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}", description), (
+            description
+        )
 
 
 def test_every_role_is_for_one_account() -> None:
