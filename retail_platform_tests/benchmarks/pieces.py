@@ -321,7 +321,6 @@ def _asked_by_dashboard(platform: "Platform") -> list[str]:
     found = choices(answers)
     assert found
     dashboard(answers, load_analytics(), found.default)
-    answers.close()
     return asked
 
 
