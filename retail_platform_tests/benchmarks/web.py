@@ -218,8 +218,10 @@ def paced(site: Site, seconds: float) -> tuple[Paced, Paced]:
 def loaded(site: Site, seconds: float) -> tuple[Loaded, Loaded]:
     """Mixed pages over `CONNECTIONS` by wrk, and the same of a bare app for a tenth of the time."""
     mixed = _mixed(site)
-    for path in {path for path, _ in mixed}:  # first views have a figure of their own
-        _seconds(site.url, path)
+    # First views have a figure of their own. One that comes too late is worked out all the same, so
+    # it is asked for again; what still fails shows in the load.
+    for path in sorted({path for path, _ in mixed}) * 2:
+        site.get(path)
     ours = _wrk(site.url, mixed, seconds, site.process.pid)
     with replay(site, [path for path, _ in mixed]) as bare:
         theirs = _wrk(bare, mixed, max(5.0, seconds / 10), os.getpid())

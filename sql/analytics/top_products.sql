@@ -6,12 +6,11 @@
 -- parameter: product_line string - Only products of this line
 -- parameter: date_from date - Only orders from this day on
 -- parameter: date_to date - Only orders up to and including this day
-WITH products AS (
+-- Grouped by the code alone and named afterwards: names in the key double the time of counting orders.
+WITH sold AS (
   SELECT
     f.product_code,
-    p.product_name,
-    p.product_line,
-    count(*) AS orders, -- by its key fact_orders has a product of an order once
+    count(DISTINCT f.order_number) AS orders,
     CAST(sum(f.quantity_ordered) AS bigint) AS quantity,
     CAST(sum(f.order_amount) AS decimal(20, 2)) AS sales
   FROM fact_orders f
@@ -22,7 +21,12 @@ WITH products AS (
     AND (:product_line IS NULL OR p.product_line = :product_line)
     AND (:date_from IS NULL OR f.order_date >= :date_from)
     AND (:date_to IS NULL OR f.order_date <= :date_to)
-  GROUP BY f.product_code, p.product_name, p.product_line
+  GROUP BY f.product_code
+),
+products AS (
+  SELECT s.product_code, p.product_name, p.product_line, s.orders, s.quantity, s.sales
+  FROM sold s
+  LEFT JOIN dim_products p ON p.product_code = s.product_code
 ),
 ranked AS (
   SELECT
