@@ -476,7 +476,6 @@ SITE_UNSEEN = {
     "athena:StopQueryExecution": "a query that is interrupted",
     "athena:GetWorkGroup": "pyathena asks it where results go, unless it knows",
     "glue:GetPartitions": _ATHENA,
-    "glue:GetTables": _ATHENA,
     "kms:Decrypt": _KMS,
     "kms:GenerateDataKey": _KMS,
     "logs:CreateLogStream": _AGENT,
@@ -484,8 +483,29 @@ SITE_UNSEEN = {
     "logs:PutLogEvents": _AGENT,
     "s3:AbortMultipartUpload": _ATHENA,
     "s3:GetBucketLocation": _ATHENA,
-    "s3:ListBucket": _ATHENA,
     "s3:PutObject": _ATHENA,
     "secretsmanager:GetSecretValue": "the machine, when it starts, of where orders go",
 }
 """The same of the site, and of its machines."""
+
+_OF_LAMBDA = (
+    "Lambda itself asks it: its network, its log, its environment, and the calls that failed"
+)
+
+LAMBDA_MAY = {
+    **dict.fromkeys(
+        (
+            *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
+            *("ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
+            *("ec2:UnassignPrivateIpAddresses", "kms:Decrypt", "logs:CreateLogStream"),
+            *("logs:PutLogEvents", "sqs:SendMessage"),
+        ),
+        _OF_LAMBDA,
+    ),
+    "rds-db:connect": "a right to log in, and no request: the token is made in the process",
+}
+"""All that the Lambda may: by Firehose and by HTTP it asks AWS for nothing."""
+
+
+def test_the_lambda_may_what_its_network_and_log_need() -> None:
+    assert actions("streaming", "function") == set(LAMBDA_MAY)
