@@ -9,7 +9,6 @@ from retail_platform_tests.servers import postgres_home
 from retail_platform_tests.shop import Shop
 from retail_platform_tests.web.site import CHROMIUM, NO_CHROMIUM, Site, chromium, page_of, running
 
-
 # How long a page takes is the machine's affair, on which other tests run.
 expect.set_options(timeout=20_000)
 
