@@ -10,6 +10,7 @@ from retail_platform_tests.infra.terraform import NO_PROVIDER, NOT_INSTALLED, PR
 from retail_platform_tests.streaming.python313 import path_with_python
 
 
+@pytest.mark.slow
 def test_it_is_applied_used_and_destroyed() -> None:
     if PROGRAM is None:
         pytest.skip(NOT_INSTALLED)
