@@ -758,8 +758,7 @@ def status(format: FormatOption = Format.TABLE) -> None:
                 "files": version.file_count if version else None,
                 "built_at": version.committed_at if version else None,
                 "fresh": version is not None
-                and datetime.now(UTC) - version.committed_at
-                < timedelta(hours=table.freshness_hours),
+                and table.is_fresh(version.committed_at, datetime.now(UTC)),
                 "snapshot_id": version.snapshot_id if version else None,
             }
         )

@@ -5,6 +5,7 @@ YAML nor pydantic is installed. Reading and validating the files is `contracts.l
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 VECTOR = "array<float>"
@@ -179,6 +180,15 @@ class Table:
     measures: dict[str, str] = field(default_factory=dict)
     reconciles_with: str | None = None
     freshness_hours: float = 36.0
+
+    def is_fresh(self, committed_at: datetime, at: datetime) -> bool:
+        """Whether a version is young enough.
+
+        Args:
+            committed_at: When it was published, with a zone.
+            at: The instant that this is judged for, with a zone.
+        """
+        return at - committed_at < timedelta(hours=self.freshness_hours)
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Overdue
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,6 +49,15 @@ class Look:
 
     layers: Mapping[str, str]
     snapshots: dict[str, int]
+
+    @cached_property
+    def known(self) -> frozenset[tuple[str, str]]:
+        """The layers, as what parsed queries are remembered by."""
+        return frozenset(self.layers.items())
+
+
+_Key = tuple[str, tuple[int, ...]]
+"""A query and the snapshots of its tables."""
 
 
 class Published:
@@ -155,7 +164,7 @@ class Answers:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[tuple[int, ...], Answer]] = OrderedDict()
         self._bytes = 0
-        self._asked: dict[str, Future[Answer]] = {}
+        self._asked: dict[_Key, Future[Answer]] = {}
 
     def has(self, table: str) -> bool:
         """Whether a table was ever published.
@@ -203,8 +212,7 @@ class Answers:
 
     def _ask_all(self, queries: Sequence[str], seconds: float) -> "list[Answer | Future[Answer]]":
         look = self._published.look(seconds)
-        known = frozenset(look.layers.items())
-        tables = {sql: _tables_of(sql, known) for sql in queries}
+        tables = {sql: _tables_of(sql, look.known) for sql in queries}
         snapshots = self._published.snapshots(chain(*tables.values()), look, seconds)
         return [self._ask(sql, tuple(snapshots[one] for one in tables[sql])) for sql in queries]
 
@@ -213,14 +221,15 @@ class Answers:
             if sql in self._kept and self._kept[sql][0] == snapshots:
                 self._kept.move_to_end(sql)
                 return self._kept[sql][1]
-            key = f"{snapshots} {sql}"
+            key = sql, snapshots
             if key not in self._asked:
                 if len(self._asked) >= MOST_ASKED:
                     raise LakeError("too many questions wait to be answered: ask again in a moment")
-                self._asked[key] = _in_thread(lambda: self._work_out(key, sql, snapshots))
+                self._asked[key] = _in_thread(lambda: self._work_out(key))
             return self._asked[key]
 
-    def _work_out(self, key: str, sql: str, snapshots: tuple[int, ...]) -> Answer:
+    def _work_out(self, key: _Key) -> Answer:
+        sql, snapshots = key
         try:
             with self._running:
                 answer = Answer(self._sql.run(sql), datetime.now(UTC))

@@ -40,7 +40,8 @@ _BAR_CELLS = 24
 _SHORTEST_BAR_CELLS = 4
 _COLUMN_GAP = 3
 _NO_LIMIT = 1_000_000
-_MISSING = "–"
+MISSING = "–"
+"""What stands for NULL."""
 _NEEDS_QUOTES = re.compile(r'^$|[",\r\n]')
 
 Row = tuple[Any, ...]
@@ -95,8 +96,8 @@ def write_report(query: "AnalyticsQuery", table: "pa.Table", out: TextIO) -> Non
         out.write("No rows.\n\n")
         return
     console = _console(out)
-    columns = [(_heading(name), justify) for name, justify in _columns(table)]
-    rows = [tuple(map(_report_cell, row)) for batch in _batches(table) for row in batch]
+    columns = [(heading(name), justify) for name, justify in _columns(table)]
+    rows = [tuple(map(report_cell, row)) for batch in _batches(table) for row in batch]
     spare = console.width - _width(console, _grid(columns, rows)) - _COLUMN_GAP
     length = min(_BAR_CELLS, spare) if console.is_terminal else _BAR_CELLS
     if length >= _SHORTEST_BAR_CELLS:
@@ -239,13 +240,14 @@ def _json(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     if value is None:
-        return _MISSING
+        return MISSING
     if isinstance(value, Decimal):
         return format(value, ",f")
     return _printable(_text(value))
 
 
-def _report_cell(value: Any) -> str:
+def report_cell(value: Any) -> str:
+    """A value of a report, for people."""
     return format(value, ",.1f") if isinstance(value, float) else _cell(value)
 
 
@@ -259,7 +261,8 @@ def _printable(text: str) -> str:
     )
 
 
-def _heading(name: str) -> str:
+def heading(name: str) -> str:
+    """A column's name, for people."""
     return name.removesuffix("_percent").replace("_", " ") + (" %" * name.endswith("_percent"))
 
 

@@ -6,7 +6,7 @@ shown is the affair of who asks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import dropwhile
 
 from retail_platform.contracts.checks import checks_of
@@ -197,8 +197,7 @@ def _table(contracts: Contracts, table: Table, version: Version | None, at: date
         rows=version.row_count if version else None,
         bytes=version.byte_count if version else None,
         freshness_hours=table.freshness_hours,
-        fresh=version is not None
-        and at - version.committed_at < timedelta(hours=table.freshness_hours),
+        fresh=version is not None and table.is_fresh(version.committed_at, at),
         checks=tuple(
             CheckOutcome(check.name, check.description, check.severity, found.get(check.name))
             for check in checks_of(table)

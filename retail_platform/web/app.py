@@ -61,11 +61,9 @@ def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
     @app.exception_handler(RetailError)
     def cannot(request: Request, error: RetailError) -> Response:
         log.warning("%s: %s", request.url.path, error)
-        if site.on_aws and request.url.path.startswith(
-            "/shop"
-        ):  # whose visitors it does not concern
-            return failed(request, 503, "This does not work at the moment: try again in a minute.")
-        return failed(request, 503, str(error))
+        is_public = site.on_aws and request.url.path.startswith("/shop")
+        neutral = "This does not work at the moment: try again in a minute."
+        return failed(request, 503, neutral if is_public else str(error))
 
     @app.exception_handler(RequestValidationError)
     def unreadable(request: Request, error: RequestValidationError) -> Response:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from retail_platform.contracts.months import next_month
 from retail_platform.serving.analytics import AnalyticsQuery, bind
 from retail_platform.serving.answers import Answer, Answers
+from retail_platform.serving.render import MISSING
 from retail_platform.web.filters import Filters
+from retail_platform.web.pages import title
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,10 +118,18 @@ class Chart:
         """The places on the axis."""
         return [_label(value) for value in self.rows.column(self.label).to_pylist()]
 
-    def values(self, measure: str) -> list[float | None]:
-        """What is drawn there."""
-        found = self.rows.column(measure).to_pylist()
-        return [None if value is None else float(value) for value in found]
+    @property
+    def series(self) -> list[dict[str, Any]]:
+        """What is drawn there, by measure: its name and its values."""
+        return [
+            {"name": title(name), "values": _numbers(self.rows.column(name).to_pylist())}
+            for name in self.measures
+        ]
+
+    @property
+    def links(self) -> list[str | None]:
+        """Where each place leads."""
+        return [f"/dashboard?{one.url()}" if one else None for one in self.drill]
 
 
 @dataclass(frozen=True)
@@ -281,7 +291,11 @@ def _months_back(day: date, months: int) -> date:
     return date(year, month + 1, 1)
 
 
+def _numbers(values: Sequence[Any]) -> list[float | None]:
+    return [None if value is None else float(value) for value in values]
+
+
 def _label(value: object) -> str:
     if value is None:
-        return "–"
+        return MISSING
     return f"{value:%b %Y}" if isinstance(value, date) else str(value)

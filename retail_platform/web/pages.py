@@ -1,7 +1,7 @@
 """Pages: templates filled in, with everything escaped and numbers written for people."""
 
 import hashlib
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -11,10 +11,10 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from retail_platform.serving.render import MISSING, heading, report_cell
+
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-
-MISSING = "–"
 
 
 class Pages:
@@ -39,8 +39,9 @@ class Pages:
             count=count,
             percent=percent,
             cell=cell,
-            heading=heading,
+            title=title,
             ago=ago,
+            instant=instant,
             metric=metric,
         )
         self._templates.globals.update(asset=asset, on_aws=on_aws, sells=sells)
@@ -83,36 +84,25 @@ def percent(value: float | None) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value of a table: as `retail report` writes it."""
-    match value:
-        case None:
-            return MISSING
-        case bool():
-            return "yes" if value else "no"
-        case Decimal():
-            return format(value, ",f")
-        case float():
-            return format(value, ",.1f")
-        case int():
-            return f"{value:,}"
-        case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
+    """A value of a table: as `retail report` writes it, but with the thousands of a count set apart."""
+    return f"{value:,}" if isinstance(value, int) else report_cell(value)
 
 
-def heading(name: str) -> str:
-    """A column's name for people."""
-    words = name.removesuffix("_percent").replace("_", " ") + (" %" * name.endswith("_percent"))
+def instant(moment: datetime) -> str:
+    """To the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def title(name: str) -> str:
+    """A column's name as the head of a table."""
+    words = heading(name)
     return words[:1].upper() + words[1:]
 
 
 def metric(name: str) -> str:
     """A metric's name for people."""
     known = {"ndcg_at_10": "NDCG@10", "mrr": "MRR"}
-    return known.get(name) or heading(name.removesuffix("_at_10")) + "@10" * name.endswith("_at_10")
+    return known.get(name) or title(name.removesuffix("_at_10")) + "@10" * name.endswith("_at_10")
 
 
 def ago(moment: datetime) -> str:

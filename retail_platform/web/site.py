@@ -5,7 +5,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from retail_platform.contracts.loader import Contracts
 from retail_platform.lake.lake import Lake
 from retail_platform.platform import Platform
 from retail_platform.serving.analytics import AnalyticsQuery, load_analytics
@@ -23,8 +22,7 @@ class Site:
     """What the pages are made of.
 
     Attributes:
-        contracts: The tables.
-        lake: Where they are published.
+        lake: Where the tables are published.
         answers: Answers SQL over them.
         small_answers: The same for what every page of the shop asks, which never waits behind a
             dashboard's figures.
@@ -37,7 +35,6 @@ class Site:
         signs_in: Whether that load balancer asks people to sign in, but for the storefront.
     """
 
-    contracts: Contracts
     lake: Lake
     answers: Answers
     small_answers: Answers
@@ -66,7 +63,6 @@ def open_site(platform: Platform) -> Iterator[Site]:
         if not settings.on_aws or settings.event_stream:
             outbox = stack.enter_context(closing(Outbox(platform.event_sink)))
         yield Site(
-            platform.contracts,
             platform.lake,
             answers,
             small_answers,

@@ -20,14 +20,20 @@ from retail_platform.contracts.loader import sql_folder
 from retail_platform.errors import OrderRefused, RetailError, SourceError
 from retail_platform.serving.analytics import bind, load_analytics
 from retail_platform.serving.answers import Answer
-from retail_platform.sources.ordering import Buyer, KnownBuyer, NewBuyer, OrderLine, PlacedOrder
+from retail_platform.sources.ordering import (
+    MOST_PIECES,
+    Buyer,
+    KnownBuyer,
+    NewBuyer,
+    OrderLine,
+    PlacedOrder,
+)
 from retail_platform.web.catalogue import Catalogue, Product
 from retail_platform.web.pages import Pages
 from retail_platform.web.site import Site
 from retail_platform.web.visit import (
     COOKIE,
     LONGEST_CODE,
-    MOST_PIECES,
     Shopper,
     Visit,
 )
@@ -83,7 +89,6 @@ class Shop:
     def __init__(self, site: Site) -> None:
         self._site = site
         questions = load_analytics(sql_folder() / "storefront")
-        self._customers = questions["customers"]
         # Of every page: bound once, which takes longer than to find the answer.
         self._products = bind(questions["products"])
         self._visitors = bind(questions["visitors"])
@@ -103,21 +108,29 @@ class Shop:
             self._shelves = answer, Catalogue(products)
         return self._shelves[1]
 
-    def named(self, name: str) -> list[Shopper]:
-        """Customers by a part of the name, the first twenty."""
-        rows = self._site.small_answers.of(bind(self._customers, name=name)).rows.to_pylist()
-        return [Shopper.of(row) for row in rows]
+    def named(self, name: str) -> Shopper | None:
+        """The first customer by name who has this in it."""
+        rows = self._customers()
+        has_it = pc.match_substring(rows.column("customer_name"), name, ignore_case=True)
+        found = rows.filter(has_it).sort_by(
+            [("customer_name", "ascending"), ("customer_number", "ascending")]
+        )
+        return Shopper.of(found.slice(0, 1).to_pylist()[0]) if found.num_rows else None
 
     def numbered(self, number: int) -> Shopper | None:
-        """A customer by number.
-
-        Looked up in one answer with all of them: a question for each would come for every visitor
-        again, and all at once, whenever a new snapshot is published.
-        """
-        rows = self._site.small_answers.of(self._visitors).rows
+        """A customer by number."""
+        rows = self._customers()
         numbers = rows.column("customer_number")
         place = pc.index(numbers, pa.scalar(number, numbers.type)).as_py()
         return None if place < 0 else Shopper.of(rows.slice(place, 1).to_pylist()[0])
+
+    def _customers(self) -> pa.Table:
+        """All of them in one answer.
+
+        A question for each would come for every visitor again, and all at once, whenever a new
+        snapshot is published.
+        """
+        return self._site.small_answers.of(self._visitors).rows
 
     def shopper(self, visit: Visit) -> Shopper | None:
         """Who visits; None where that is not known."""
@@ -275,14 +288,7 @@ def routes(site: Site, pages: Pages) -> APIRouter:
         advice = shop.advise(visit, catalogue, send=True)
         lines = [(catalogue.by_code[code], pieces) for code, pieces in visit.cart.items()]
         total = sum(product.price * pieces for product, pieces in lines)
-        return shown(
-            request,
-            visit,
-            "cart.html",
-            lines=lines,
-            total=total,
-            advice=advice,
-        )
+        return shown(request, visit, "cart.html", lines=lines, total=total, advice=advice)
 
     @router.post("/cart")
     def put(
@@ -307,7 +313,7 @@ def routes(site: Site, pages: Pages) -> APIRouter:
             visit.customer = None
             return onward(request, visit, "/shop")
         number = re.match(r"\d{1,9}", who, re.ASCII)
-        found = shop.numbered(int(number[0])) if number else next(iter(shop.named(who)), None)
+        found = shop.numbered(int(number[0])) if number else shop.named(who)
         if found is None:
             return wrong(request, "there is no such customer: give a number, or a part of a name")
         visit.customer = found.number

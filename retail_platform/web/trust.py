@@ -95,7 +95,7 @@ def routes(site: Site, pages: Pages, figures: CapacityLimiter) -> APIRouter:
             return pages.page(
                 request, "wrong.html", 404, why="there is no such table", back="/trust"
             )
-        grain = site.contracts.table(name).grain
+        grain = site.lake.contracts.table(name).grain
         return pages.page(request, "table.html", one=found, grain=grain)
 
     return router

@@ -6,14 +6,14 @@ a new visit.
 
 import base64
 import uuid
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from lambda_inference.events import Browsed, BrowseEvent
-from retail_platform.serving.analytics import Value
+from retail_platform.sources.ordering import MOST_PIECES
 
 COOKIE = "visit"
 
@@ -22,9 +22,6 @@ MOST_SEEN = 20
 
 MOST_IN_CART = 20
 """Products in a cart."""
-
-MOST_PIECES = 1_000
-"""Of one product."""
 
 LONGEST_CODE = 64
 """A product's code, in characters; with the numbers above, a cookie stays below its 4 kB."""
@@ -159,13 +156,13 @@ class Shopper(msgspec.Struct, frozen=True):
     credit_limit: float | None
 
     @classmethod
-    def of(cls, row: dict[str, "Value | float"]) -> "Shopper":
-        """The customer of a row of `sql/storefront/customers.sql`."""
+    def of(cls, row: Mapping[str, Any]) -> "Shopper":
+        """The customer of a row of `sql/storefront/visitors.sql`."""
         limit = row["credit_limit"]
         return cls(
-            int(str(row["customer_number"])),
-            str(row["customer_name"]),
-            None if row["city"] is None else str(row["city"]),
-            None if row["country"] is None else str(row["country"]),
-            None if limit is None else float(str(limit)),
+            row["customer_number"],
+            row["customer_name"],
+            row["city"],
+            row["country"],
+            None if limit is None else float(limit),
         )

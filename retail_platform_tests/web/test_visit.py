@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_inference.events import decode
+from retail_platform.sources.ordering import MOST_PIECES
 from retail_platform.web.visit import (
     LONGEST_CODE,
     MOST_IN_CART,
-    MOST_PIECES,
     MOST_SEEN,
     Ordered,
     Shopper,
