@@ -96,20 +96,20 @@ module "app_bundle" {
 module "orchestrator" {
   source = "./modules/orchestrator"
 
-  name               = local.name
-  image_id           = local.image_id
-  bundle             = module.app_bundle.bundle
-  settings           = local.settings
-  buckets            = module.lake.buckets
-  glue               = { job = module.catalog_etl.job_name, databases = values(module.catalog_etl.database_names) }
-  workgroup          = module.catalog_etl.workgroup
-  source_secret_arn  = local.source_secret_arn
-  vectors            = { secret_arn = local.vectors_secret_arn, user_arn = module.vector_db.publisher.user_arn }
-  stream_arn         = module.streaming.stream.arn
-  arrival_queue_arns = [for queue in module.lake.arrivals : queue.arn]
-  metrics_namespace  = local.metrics_namespace
-  kms_key_arn        = module.foundation.kms_key_arn
-  log_retention_days = var.log_retention_days
+  name                = local.name
+  image_id            = local.image_id
+  bundle              = module.app_bundle.bundle
+  settings            = local.settings
+  buckets             = module.lake.buckets
+  glue                = { job = module.catalog_etl.job_name, databases = values(module.catalog_etl.database_names) }
+  reading_policy_json = module.catalog_etl.reading_policy_json
+  source_secret_arn   = local.source_secret_arn
+  vectors             = { secret_arn = local.vectors_secret_arn, user_arn = module.vector_db.publisher.user_arn }
+  stream_arn          = module.streaming.stream.arn
+  arrival_queue_arns  = [for queue in module.lake.arrivals : queue.arn]
+  metrics_namespace   = local.metrics_namespace
+  kms_key_arn         = module.foundation.kms_key_arn
+  log_retention_days  = var.log_retention_days
 
   network = {
     subnet_ids        = module.network.network.subnets.app[*].id
@@ -160,16 +160,11 @@ module "web" {
   stream_arn            = module.streaming.stream.arn
   recommender_alias_arn = module.streaming.alias_arns.http
   log_bucket            = module.lake.buckets.logs
-  lake = {
-    bucket_arn         = module.lake.buckets.lake.arn
-    databases          = values(module.catalog_etl.database_names)
-    workgroup          = module.catalog_etl.workgroup
-    answers_bucket_arn = module.lake.buckets.athena.arn
-  }
-  stand_in           = local.is_local
-  protected          = local.is_prod
-  kms_key_arn        = module.foundation.kms_key_arn
-  log_retention_days = var.log_retention_days
+  reading_policy_json   = module.catalog_etl.reading_policy_json
+  stand_in              = local.is_local
+  protected             = local.is_prod
+  kms_key_arn           = module.foundation.kms_key_arn
+  log_retention_days    = var.log_retention_days
 
   network = {
     vpc_id                = module.network.network.vpc_id

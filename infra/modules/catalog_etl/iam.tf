@@ -8,6 +8,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.name
+  glue      = "arn:${local.partition}:glue:${local.region}:${local.account}"
 }
 
 data "aws_iam_policy_document" "trust" {
@@ -98,8 +99,8 @@ data "aws_iam_policy_document" "job" {
     sid     = "Connection"
     actions = ["glue:GetConnection"]
     resources = [
-      "arn:${local.partition}:glue:${local.region}:${local.account}:catalog",
-      "arn:${local.partition}:glue:${local.region}:${local.account}:connection/${var.name}-source",
+      "${local.glue}:catalog",
+      "${local.glue}:connection/${var.name}-source",
     ]
   }
 
@@ -204,9 +205,9 @@ data "aws_iam_policy_document" "crawler" {
       "glue:GetTables", "glue:UpdatePartition", "glue:UpdateTable",
     ]
     resources = [
-      "arn:${local.partition}:glue:${local.region}:${local.account}:catalog",
-      "arn:${local.partition}:glue:${local.region}:${local.account}:database/${var.database_prefix}landing",
-      "arn:${local.partition}:glue:${local.region}:${local.account}:table/${var.database_prefix}landing/*",
+      "${local.glue}:catalog",
+      "${local.glue}:database/${var.database_prefix}landing",
+      "${local.glue}:table/${var.database_prefix}landing/*",
     ]
   }
 
@@ -220,5 +221,47 @@ data "aws_iam_policy_document" "crawler" {
     sid       = "Log"
     actions   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws-glue/*"]
+  }
+}
+
+# For whoever asks the lake: Dagster, and the site. The key of what is read is a right of their machines.
+data "aws_iam_policy_document" "reading" {
+  statement {
+    sid     = "ReadCatalog"
+    actions = ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+    resources = concat(
+      ["${local.glue}:catalog"],
+      [for database in aws_glue_catalog_database.layer : "${local.glue}:database/${database.name}"],
+      [for database in aws_glue_catalog_database.layer : "${local.glue}:table/${database.name}/*"],
+    )
+  }
+
+  statement {
+    sid       = "ReadLake"
+    actions   = ["s3:GetObject"]
+    resources = ["${var.buckets.lake.arn}/lake/*"]
+  }
+
+  statement {
+    sid = "Ask"
+    actions = [
+      "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:StartQueryExecution",
+      "athena:StopQueryExecution",
+    ]
+    resources = ["arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${aws_athena_workgroup.this.name}"]
+  }
+
+  # Athena writes its answers by the right of who asks.
+  statement {
+    sid       = "Answers"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    resources = ["${var.buckets.athena.arn}/${local.results}*"]
+  }
+
+  # Whether there is such a bucket is asked without a prefix, so none is asked for here.
+  statement {
+    sid       = "ReadBuckets"
+    actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
+    resources = [var.buckets.lake.arn, var.buckets.athena.arn]
   }
 }

@@ -2,6 +2,9 @@ locals {
   # The layers of sql/, a database each, and one for what a crawler finds in landing/.
   layers = toset(["raw", "star", "ml", "events"])
 
+  # Where Athena's answers go in their bucket.
+  results = "results/"
+
   wheel = one(fileset(var.bundle, "retail_platform_glue-*.whl"))
   scipy = one(fileset(var.bundle, "wheels/scipy-*.whl"))
 
@@ -150,7 +153,7 @@ resource "aws_athena_workgroup" "this" {
     }
 
     result_configuration {
-      output_location = "s3://${var.buckets.athena.name}/results/"
+      output_location = "s3://${var.buckets.athena.name}/${local.results}"
 
       encryption_configuration {
         encryption_option = "SSE_KMS"

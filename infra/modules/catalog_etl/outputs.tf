@@ -12,3 +12,8 @@ output "database_names" {
   description = "The Glue databases, by layer."
   value       = { for layer, database in aws_glue_catalog_database.layer : layer => database.name }
 }
+
+output "reading_policy_json" {
+  description = "What whoever asks the lake may, as a policy of IAM: the catalog and the files to read, and the workgroup of Athena."
+  value       = data.aws_iam_policy_document.reading.json
+}

@@ -11,7 +11,10 @@ locals {
   glue      = "arn:${local.partition}:glue:${local.region}:${local.account}"
 }
 
+# What it does besides reading the lake, as all who ask it do.
 data "aws_iam_policy_document" "work" {
+  source_policy_documents = [var.reading_policy_json]
+
   statement {
     sid       = "Runs"
     actions   = ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun"]
@@ -19,11 +22,8 @@ data "aws_iam_policy_document" "work" {
   }
 
   statement {
-    sid = "Catalog"
-    actions = [
-      "glue:CreateTable", "glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables",
-      "glue:UpdateTable",
-    ]
+    sid     = "Catalog"
+    actions = ["glue:CreateTable", "glue:UpdateTable"]
     resources = concat(
       ["${local.glue}:catalog"],
       [for database in var.glue.databases : "${local.glue}:database/${database}"],
@@ -34,7 +34,7 @@ data "aws_iam_policy_document" "work" {
   # The lake, what lands in it, and what Firehose delivers.
   statement {
     sid       = "Lake"
-    actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"]
     resources = ["${var.buckets.lake.arn}/lake/*"]
   }
 
@@ -51,24 +51,9 @@ data "aws_iam_policy_document" "work" {
   }
 
   statement {
-    sid       = "Answers"
-    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
-    resources = ["${var.buckets.athena.arn}/*"]
-  }
-
-  statement {
     sid       = "Buckets"
     actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
-    resources = [var.buckets.lake.arn, var.buckets.pipes.arn, var.buckets.athena.arn]
-  }
-
-  statement {
-    sid = "Questions"
-    actions = [
-      "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:StartQueryExecution",
-      "athena:StopQueryExecution",
-    ]
-    resources = ["arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${var.workgroup}"]
+    resources = [var.buckets.pipes.arn]
   }
 
   statement {

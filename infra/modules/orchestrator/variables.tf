@@ -42,11 +42,10 @@ variable "settings" {
 }
 
 variable "buckets" {
-  description = "The buckets of the lake, of what Dagster and the job tell each other, and of Athena's answers."
+  description = "The buckets of the lake, and of what Dagster and the job tell each other."
   type = object({
-    lake   = object({ name = string, arn = string })
-    pipes  = object({ name = string, arn = string })
-    athena = object({ name = string, arn = string })
+    lake  = object({ name = string, arn = string })
+    pipes = object({ name = string, arn = string })
   })
 }
 
@@ -58,8 +57,8 @@ variable "glue" {
   })
 }
 
-variable "workgroup" {
-  description = "The workgroup of Athena."
+variable "reading_policy_json" {
+  description = "What whoever asks the lake may, as a policy of IAM."
   type        = string
 }
 

@@ -89,14 +89,9 @@ variable "recommender_alias_arn" {
   type        = string
 }
 
-variable "lake" {
-  description = "What the dashboard reads: the lake's bucket, the names of its Glue databases, Athena's workgroup and the bucket of its answers."
-  type = object({
-    bucket_arn         = string
-    databases          = list(string)
-    workgroup          = string
-    answers_bucket_arn = string
-  })
+variable "reading_policy_json" {
+  description = "What whoever asks the lake may, as a policy of IAM."
+  type        = string
 }
 
 variable "sign_in" {

@@ -108,6 +108,21 @@ run "roles_are_assumed_for_this_account_and_may_do_no_more_than_they_do" {
     ])
     error_message = "the key may be used for the job's own services alone"
   }
+  assert {
+    condition = alltrue(flatten([
+      for statement in data.aws_iam_policy_document.reading.statement : [
+        !contains(statement.resources, "*"),
+        [for action in statement.actions : can(regex("^(athena:(Get|Start|Stop)Query[A-Za-z]+|athena:GetWorkGroup|glue:Get[A-Za-z]+|s3:(Get|List)[A-Za-z]+)$", action)) || statement.sid == "Answers"],
+      ]
+    ]))
+    error_message = "who asks the lake writes nothing but Athena's answers"
+  }
+  assert {
+    condition = alltrue([
+      for statement in data.aws_iam_policy_document.reading.statement : statement.resources == toset(["${var.buckets.athena.arn}/results/*"]) if statement.sid == "Answers"
+    ])
+    error_message = "and these where answers are"
+  }
 }
 
 run "a_bundle_that_is_not_there_is_refused" {

@@ -3,26 +3,25 @@ mock_provider "aws" {
 }
 
 variables {
-  name               = "retail-prod"
-  image_id           = null
-  network            = { subnet_ids = ["subnet-1", "subnet-2"], security_group_id = "sg-1" }
-  bundle             = { bucket = "a-artifacts", bucket_arn = "arn:aws:s3:::a-artifacts", key = "app/1/retail-platform-0.1.0-arm64.zip" }
-  glue               = { job = "retail-prod", databases = ["retail_raw", "retail_star"] }
-  workgroup          = "retail-prod"
-  source_secret_arn  = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1"
-  stream_arn         = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
-  arrival_queue_arns = ["arn:aws:sqs:eu-central-1:123456789012:a-queue"]
-  metrics_namespace  = "Retail/retail-prod"
-  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
-  log_retention_days = 90
+  name                = "retail-prod"
+  image_id            = null
+  network             = { subnet_ids = ["subnet-1", "subnet-2"], security_group_id = "sg-1" }
+  bundle              = { bucket = "a-artifacts", bucket_arn = "arn:aws:s3:::a-artifacts", key = "app/1/retail-platform-0.1.0-arm64.zip" }
+  glue                = { job = "retail-prod", databases = ["retail_raw", "retail_star"] }
+  reading_policy_json = "{}"
+  source_secret_arn   = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1"
+  stream_arn          = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
+  arrival_queue_arns  = ["arn:aws:sqs:eu-central-1:123456789012:a-queue"]
+  metrics_namespace   = "Retail/retail-prod"
+  kms_key_arn         = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  log_retention_days  = 90
   settings = {
     RETAIL_ENV         = "aws"
     RETAIL_RECORDS_URL = "postgresql://retail_publisher@db-1.example.com:5432/dagster"
   }
   buckets = {
-    lake   = { name = "a-lake", arn = "arn:aws:s3:::a-lake" }
-    pipes  = { name = "a-pipes", arn = "arn:aws:s3:::a-pipes" }
-    athena = { name = "a-athena", arn = "arn:aws:s3:::a-athena" }
+    lake  = { name = "a-lake", arn = "arn:aws:s3:::a-lake" }
+    pipes = { name = "a-pipes", arn = "arn:aws:s3:::a-pipes" }
   }
   vectors = {
     secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-2"

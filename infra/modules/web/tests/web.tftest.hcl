@@ -11,15 +11,10 @@ variables {
   stream_arn            = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
   recommender_alias_arn = "arn:aws:lambda:eu-central-1:123456789012:function:http:live"
   log_bucket            = { name = "a-logs" }
-  lake = {
-    bucket_arn         = "arn:aws:s3:::a-lake"
-    databases          = ["retail_raw", "retail_star"]
-    workgroup          = "retail"
-    answers_bucket_arn = "arn:aws:s3:::a-answers"
-  }
-  protected          = true
-  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
-  log_retention_days = 90
+  reading_policy_json   = "{}"
+  protected             = true
+  kms_key_arn           = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  log_retention_days    = 90
   network = {
     vpc_id                = "vpc-1"
     public_subnet_ids     = ["subnet-1", "subnet-2"]
