@@ -28,8 +28,9 @@ _T = TypeVar("_T")
 LOOK_SECONDS = 1.0
 """How long the snapshots that were current a moment ago are taken for current."""
 
-PATIENCE_SECONDS = 1.0
-"""How long who asks waits for a newer answer than one that is remembered."""
+PATIENCE_SECONDS = 3.0
+"""How long who asks waits for a newer answer than one that is remembered: longer than the dashboard of a
+large shop takes after a publication, and shorter than the health check of a load balancer waits."""
 
 KEPT_ANSWERS, KEPT_BYTES = 512, 256 * 1024**2
 """Remembered: those that were asked for last."""
@@ -191,8 +192,8 @@ class Answers:
             queries: Of Athena's dialect, without parameters.
 
         Returns:
-            Their answers in the same order. One that cannot be had anew in a second is the last
-            that there was, and says so.
+            Their answers in the same order. One that cannot be had anew in `PATIENCE_SECONDS` is the
+            last that there was, and says so.
 
         Raises:
             ConfigurationError: A query is malformed, or names what does not exist.

@@ -190,6 +190,17 @@ def test_an_older_answer_comes_soon_where_a_newer_one_takes_long(world: World) -
     assert world.n() == 2
 
 
+def test_a_newer_answer_that_takes_two_seconds_is_waited_for(world: World) -> None:
+    """As the dashboard of a large shop does, which shall show a publication at once."""
+    world.n()
+    world.snapshots["orders"] = 2
+    world.later()
+    world.sql.may_answer.clear()
+    threading.Timer(2.0, world.sql.may_answer.set).start()
+    answer = world.answers.of("SELECT * FROM orders")
+    assert (answer.rows["n"].to_pylist(), answer.outdated) == ([2], "")
+
+
 def test_a_catalog_that_hangs_holds_up_nobody_for_long() -> None:
     world = World(seconds=0.3)
     world.n()
