@@ -79,7 +79,10 @@ def mariadb_server(*options: str) -> Iterator[MariaDB]:
     # Not below pytest's folder: the socket's path may not exceed 107 bytes.
     with tempfile.TemporaryDirectory(prefix="mariadb-") as folder:
         root = Path(folder)
-        common = ["--no-defaults", f"--datadir={root / 'data'}"]
+        # Its own: a MariaDB that starts deletes temporary tables of whoever shares the folder.
+        temporary = root / "tmp"
+        temporary.mkdir()
+        common = ["--no-defaults", f"--datadir={root / 'data'}", f"--tmpdir={temporary}"]
         if os.geteuid() == 0:
             common.append("--user=root")
         subprocess.run(
