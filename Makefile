@@ -10,13 +10,13 @@ demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
 test: setup $(TOOLS)  ## All tests; starts a MariaDB and a PostgreSQL of its own
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 slow: setup $(TOOLS)  ## What takes minutes and shows little more
 	$(BIN)/python -m pytest -m slow
 
 coverage: setup $(TOOLS)  ## The same, with what no test reaches
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
 

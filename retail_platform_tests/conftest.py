@@ -15,7 +15,7 @@ from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
 from retail_platform_tests.athena import Athena, athena_service
-from retail_platform_tests.glue.stand_in import JDBC_JARS, PYTHON, StandIn, serving
+from retail_platform_tests.glue.stand_in import JDBC_JARS, PYTHON, SHORT_LIVED, StandIn, serving
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
@@ -62,7 +62,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
 
         builder = SparkSession.builder
         for name, value in spark_config(settings).items():
-            builder = builder.config(name, value)
+            options = f" {SHORT_LIVED}" if name == "spark.driver.extraJavaOptions" else ""
+            builder = builder.config(name, value + options)
         return builder.config("spark.driver.extraClassPath", jars).getOrCreate()
 
     with pytest.MonkeyPatch.context() as environment:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -50,6 +50,9 @@ from retail_platform_tests.shop import Shop
 from retail_platform_tests.streaming.deliveries import failures_of, key, upload
 from retail_platform_tests.web.site import running
 
+# Every month of every fact is files of its own, and each is some requests of some milliseconds.
+SMALL = SampleSize(scale=0.3, first_month=date(2003, 11, 1), months=4)
+
 SECRET = "retail/source"
 READER, PASSWORD = "reader", "rosebud-4711/+"
 LOCK = f"s3://{LAKE_BUCKET}/lake/lake.lock"
@@ -75,7 +78,7 @@ def on_aws(
     if not JDBC_JARS["mysql"].exists():
         pytest.skip("no JDBC driver; install Debian's libmariadb-java")
     url = mariadb.create_database("aws_shop")
-    load(url, generate(SampleSize()), lambda table, rows: None)
+    load(url, generate(SMALL), lambda table, rows: None)
     address = Address.parse(url)
     with closing(pymysql.connect(**login(address))) as connection:
         connection.cursor().execute(

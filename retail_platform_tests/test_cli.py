@@ -588,10 +588,15 @@ def test_events_are_answered_and_taken_into_the_lake(embedded: Shop) -> None:
     assert events_of(embedded) - before - 250 <= 250
 
 
+def delivered(shop: Shop) -> set[Path]:
+    return set((shop.home / "delivered").rglob("*.gz"))
+
+
 def test_events_until_ctrl_c_are_all_delivered(embedded: Shop) -> None:
-    before = events_of(embedded)
+    before, objects = events_of(embedded), delivered(embedded)
     process = embedded.start("events", "--rate", "50", "--seed", "8")
-    time.sleep(4)
+    while delivered(embedded) == objects and process.poll() is None:
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
