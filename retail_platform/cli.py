@@ -20,13 +20,13 @@ import typer
 
 from retail_platform.cost.model import Egress, Kinesis
 from retail_platform.errors import ConfigurationError, LakeError, RetailError
-from retail_platform.platform import Platform
 from retail_platform.serving.render import Format
 from retail_platform.settings import VECTORS_URL, Settings, load_settings, write_setting
 from retail_platform.sources.address import Address
 
 if TYPE_CHECKING:
     from lambda_inference.answers import RecommendationEvent
+    from retail_platform.platform import Platform
     from retail_platform.recommender.report import Result
     from retail_platform.recommender.vector_store import Recommended
 
@@ -128,7 +128,7 @@ def demo(
     )
 
 
-def _show_recommendations(platform: Platform) -> None:
+def _show_recommendations(platform: "Platform") -> None:
     """For the customer who bought most often, and for a visitor who looks at two of his products."""
     (buyer,) = platform.sql.run(
         "SELECT customer_number, count(DISTINCT order_number) AS orders FROM fact_orders"
@@ -147,7 +147,7 @@ def _show_recommendations(platform: Platform) -> None:
     _say("")
 
 
-def _show_visitors(platform: Platform, seconds: float) -> None:
+def _show_visitors(platform: "Platform", seconds: float) -> None:
     """Live visitors, and what came of what they were recommended."""
     _say(f"retail events --rate 20 --sessions 30 --seconds {seconds:g}")
     _browse(platform, 20.0, 30, seconds, None, None)
@@ -670,7 +670,7 @@ def events(
 
 
 def _browse(
-    platform: Platform,
+    platform: "Platform",
     rate: float,
     sessions: int,
     seconds: float | None,
@@ -927,12 +927,15 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _platform() -> Platform:
-    return Platform(load_settings())
+def _platform() -> "Platform":
+    settings = load_settings()
+    from retail_platform.platform import Platform
+
+    return Platform(settings)
 
 
 @contextmanager
-def _target(platform: Platform, url: str | None) -> Iterator[str]:
+def _target(platform: "Platform", url: str | None) -> Iterator[str]:
     """The database to be filled: never one that is only named as the source to read."""
     if url is not None:
         yield url
@@ -946,7 +949,7 @@ def _target(platform: Platform, url: str | None) -> Iterator[str]:
             yield embedded.url
 
 
-def _note_first_month(platform: Platform, url: str | None, first_month: date) -> None:
+def _note_first_month(platform: "Platform", url: str | None, first_month: date) -> None:
     """Makes the lake begin with the data, where the database that was filled is its source."""
     settings, month = platform.settings, f"{first_month:%Y-%m}"
     if _is_source(settings, url):

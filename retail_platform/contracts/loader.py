@@ -30,6 +30,7 @@ LAYERS = ("raw", "star", "ml", "events")
 """In the order in which they are built."""
 
 _DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),\s*\d{1,2}\)")
+_TABLE = TypeAdapter(Table)
 
 
 def sql_folder() -> Path:
@@ -217,7 +218,7 @@ def _read_table(root: Path, layer: str, name: str, entry: object) -> Table:
         "sql_path": sql_path,
     }
     try:
-        table = TypeAdapter(Table).validate_python(contract)
+        table = _TABLE.validate_python(contract)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
