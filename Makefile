@@ -4,19 +4,21 @@ BIN := .venv/bin
 # What each of the tools of infra/ needs shuts out what the platform needs.
 TOOLS := .venv-glue/installed .venv-checkov/installed .venv-aws/installed
 
-.PHONY: demo web test slow coverage setup lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
+.PHONY: demo web test slow coverage setup tools lint dev bench lock app-bundle glue-bundle lambda-bundle athena-queries local-aws
 
 demo: setup  ## From an empty folder to reports over a star schema
 	$(BIN)/retail demo
 
-test: setup $(TOOLS)  ## All tests; starts a MariaDB and a PostgreSQL of its own
+test: setup tools  ## All tests; starts a MariaDB and a PostgreSQL of its own
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-slow: setup $(TOOLS)  ## What takes minutes and shows little more
+slow: setup tools  ## What takes minutes and shows little more
 	$(BIN)/python -m pytest -m slow
 
-coverage: setup $(TOOLS)  ## The same, with what no test reaches
+coverage: setup tools  ## The same, with what no test reaches
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+
+tools: $(TOOLS)  ## What the tests of infra/ and of the Glue job run, each in a .venv of its own
 
 setup: .venv/installed  ## .venv with every extra, from the hashed lock
 
