@@ -15,7 +15,14 @@ from retail_platform.platform import Platform, spark_config
 from retail_platform.settings import Settings
 from retail_platform_tests import aws as aws_services
 from retail_platform_tests.athena import Athena, athena_service
-from retail_platform_tests.glue.stand_in import JDBC_JARS, PYTHON, SHORT_LIVED, StandIn, serving
+from retail_platform_tests.glue.stand_in import (
+    JDBC_JARS,
+    KEPT_CLASSES,
+    PYTHON,
+    SHORT_LIVED,
+    StandIn,
+    serving,
+)
 from retail_platform_tests.servers import (
     MariaDB,
     mariadb_server,
@@ -61,7 +68,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
         from pyspark.sql import SparkSession
 
         builder = SparkSession.builder
-        for name, value in spark_config(settings).items():
+        for name, value in {**spark_config(settings), **KEPT_CLASSES}.items():
             options = f" {SHORT_LIVED}" if name == "spark.driver.extraJavaOptions" else ""
             builder = builder.config(name, value + options)
         return builder.config("spark.driver.extraClassPath", jars).getOrCreate()

@@ -46,6 +46,10 @@ JDBC_JARS = {
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Options of a Java that ends before what its best compiler makes of a query has paid."""
 
+KEPT_CLASSES = {"spark.sql.codegen.cache.maxEntries": "5000"}
+"""Spark compiles each stage of a query to a class, and keeps a hundred of them: fewer than the tables of
+one build have, which tests build again and again."""
+
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED")
 
 
@@ -229,6 +233,7 @@ class StandIn:
                 "spark.ui.enabled": "false",
                 "spark.ui.showConsoleProgress": "false",
                 "spark.sql.shuffle.partitions": "4",
+                **KEPT_CLASSES,
                 "spark.local.dir": str(self.folder / "spill"),
                 "spark.sql.warehouse.dir": str(self.folder / "warehouse"),
                 "spark.hadoop.fs.s3.impl": (
