@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that `retail query` does not wait fo
 import logging
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -694,17 +695,52 @@ def _browse(
 
     started = time.perf_counter()
     sent = 0
-    with platform.event_sink(note) as sink, _progress("browsing") as advance:
-        stream = send(visitors.events(), sink, rate=rate, seconds=seconds, count=count)
+    with (
+        platform.event_sink(note) as sink,
+        _progress("browsing") as advance,
+        _interrupted_between_events() as check,
+    ):
+
+        def pause(seconds: float) -> None:
+            time.sleep(seconds)
+            check()
+
+        stream = send(visitors.events(), sink, rate=rate, seconds=seconds, count=count, pause=pause)
         # Closed before the sink is, whatever ends it: what waits is sent.
         with closing(stream), suppress(KeyboardInterrupt):
             for sent in stream:
                 advance(f"{sent:,} events", None)
+                check()
     took = time.perf_counter() - started
     _say(f"sent {_counted(sent, 'event')} in {took:.1f} s, {sent / took:,.0f} a second")
     if not platform.settings.on_aws:
         told = f", {degraded:,} without the vector store" if degraded else ""
         _say(f"answered {answered:,}{told}; take them into the lake with `retail build events`")
+
+
+@contextmanager
+def _interrupted_between_events() -> Iterator[Callable[[], None]]:
+    """Ctrl-C waits for the next look, so that no delivery is cut in two; a second one does not wait.
+
+    Yields:
+        The look, which raises KeyboardInterrupt where there was one.
+    """
+    asked = False
+
+    def note(_signal: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command()

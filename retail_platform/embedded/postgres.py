@@ -24,6 +24,7 @@ import os
 import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,9 @@ _PATIENCE_SECONDS = 120.0  # crash recovery replays up to max_wal_size before th
 _LOG_LIMIT_BYTES = 1_000_000
 _LOG_TAIL_LINES = 12
 _PORT_ATTEMPTS = 3
+_SSL_REQUEST = struct.pack(
+    "!ii", 8, 80877103
+)  # which any PostgreSQL answers, by a byte, to anybody
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -466,9 +470,10 @@ def _port_when_ready(cluster: _Cluster) -> int | None:
 
 
 def _accepting_port(cluster: _Cluster) -> int | None:
-    """Reads the port from postmaster.pid once the file says `ready` and the port answers.
+    """Reads the port from postmaster.pid once the file says `ready` and a server answers there.
 
-    A killed server leaves the file behind while its last backends still hold the lock.
+    A killed server leaves the file behind while its last backends still hold the lock, and for a
+    moment the port too, on which nobody accepts any more.
     """
     try:
         lines = cluster.postmaster.read_text().splitlines()
@@ -478,10 +483,11 @@ def _accepting_port(cluster: _Cluster) -> int | None:
         return None
     port = int(lines[3])
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(_SSL_REQUEST)
+            return port if connection.recv(1) else None
     except OSError:
         return None
-    return port
 
 
 def _stop(cluster: _Cluster) -> None:
