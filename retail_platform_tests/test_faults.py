@@ -364,7 +364,7 @@ def test_a_killed_build_harms_no_one() -> None:
         shop = Shop(home)
         shop.done("sample")
         shop.done("build")
-        for _ in range(3):
+        for _ in range(5):
             process = shop.start("build")
             time.sleep(chance.uniform(1.0, 4.0))
             os.killpg(process.pid, signal.SIGKILL)

@@ -85,7 +85,8 @@ def percent(value: float | None) -> str:
 
 def cell(value: Any) -> str:
     """A value of a table: as `retail report` writes it, but with the thousands of a count set apart."""
-    return f"{value:,}" if isinstance(value, int) else report_cell(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else report_cell(value)
 
 
 def instant(moment: datetime) -> str:
