@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Overdue
+from concurrent.futures import TimeoutError as TimedOut
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -55,6 +55,10 @@ class Look:
     def known(self) -> frozenset[tuple[str, str]]:
         """The layers, as what parsed queries are remembered by."""
         return frozenset(self.layers.items())
+
+
+class Overdue(LakeError):
+    """An answer takes longer than who asks waits; it is worked out, and who asks again may find it."""
 
 
 _Key = tuple[str, tuple[int, ...]]
@@ -105,7 +109,7 @@ class Published:
                 self._looked = now
                 self._looking = _in_thread(lambda: Look(self._tables(), {}))
             looking = self._looking
-        self.last = _waited(looking, seconds, "the catalog")
+        self.last = _from_catalog(looking, seconds)
         return self.last
 
     def snapshots(self, tables: Iterable[str], look: Look, seconds: float) -> Mapping[str, int]:
@@ -125,7 +129,7 @@ class Published:
             look.snapshots.update({table: self._snapshot(table) for table in missing})
 
         if missing:
-            _waited(_in_thread(ask), seconds, "the catalog")
+            _from_catalog(_in_thread(ask), seconds)
         return look.snapshots
 
 
@@ -197,7 +201,8 @@ class Answers:
 
         Raises:
             ConfigurationError: A query is malformed, or names what does not exist.
-            RetailError: The lake does not answer, or not in time, and nothing is remembered.
+            Overdue: An answer takes too long, and nothing is remembered.
+            RetailError: The lake does not answer, and nothing is remembered.
         """
         began = time.monotonic()
         with self._lock:
@@ -258,7 +263,7 @@ class Answers:
         if isinstance(asked, Answer):
             return asked
         try:
-            return _waited(asked, began + patience - time.monotonic(), "the answer")
+            return _waited(asked, began + patience - time.monotonic())
         except RetailError as error:
             return self._remembered(sql, error)
 
@@ -284,11 +289,18 @@ def _in_thread(work: Callable[[], _T]) -> "Future[_T]":
     return future
 
 
-def _waited(future: "Future[_T]", seconds: float, what: str) -> _T:
+def _waited(future: "Future[_T]", seconds: float) -> _T:
     try:
         return future.result(max(0.0, seconds))
+    except TimedOut:
+        raise Overdue("the answer takes too long: ask again in a moment") from None
+
+
+def _from_catalog(future: "Future[_T]", seconds: float) -> _T:
+    try:
+        return _waited(future, seconds)
     except Overdue:
-        raise LakeError(f"{what} takes too long: ask again in a moment") from None
+        raise LakeError("the catalog takes too long: ask again in a moment") from None
 
 
 @lru_cache(maxsize=KEPT_ANSWERS)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Scope
 
 from retail_platform.errors import RetailError
 from retail_platform.platform import Platform
+from retail_platform.serving.answers import Overdue
 from retail_platform.web import dashboard, operation, storefront, trust
 from retail_platform.web.guard import Guard, JsonLines
 from retail_platform.web.pages import STATIC, Pages
@@ -64,6 +65,13 @@ def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
         is_public = site.on_aws and request.url.path.startswith("/shop")
         neutral = "This does not work at the moment: try again in a minute."
         return failed(request, 503, neutral if is_public else str(error))
+
+    @app.exception_handler(Overdue)
+    def later(request: Request, error: Overdue) -> Response:
+        # What the page asked for is worked out meanwhile, so the page looks again by itself.
+        if request.method != "GET":
+            return cannot(request, error)
+        return pages.page(request, "later.html", 202)
 
     @app.exception_handler(RequestValidationError)
     def unreadable(request: Request, error: RequestValidationError) -> Response:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from retail_platform.errors import ConfigurationError, LakeError
-from retail_platform.serving.answers import KEPT_ANSWERS, LOOK_SECONDS, Answers, Published
+from retail_platform.serving.answers import KEPT_ANSWERS, LOOK_SECONDS, Answers, Overdue, Published
 
 
 class Sql:
@@ -145,7 +145,7 @@ def test_without_the_lake_memory_answers(world: World) -> None:
 def test_what_takes_too_long_is_worked_out_for_the_next_who_asks() -> None:
     world = World(seconds=0.2)
     world.sql.may_answer.clear()
-    with pytest.raises(LakeError, match="ask again in a moment"):
+    with pytest.raises(Overdue, match="ask again in a moment"):
         world.n()
     world.sql.may_answer.set()
     time.sleep(0.2)

@@ -42,5 +42,5 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page of a fresh visitor."""
-    with page_of(browser, site) as page:
+    with page_of(browser, site.url) as page:
         yield page

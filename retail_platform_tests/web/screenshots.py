@@ -25,18 +25,18 @@ def main() -> None:
         shop.done("events", "--count", "400", "--seed", "1", "--rate", "0")
         shop.done("build", "events")
         with running(shop, Path(logs)) as site, chromium() as browser:
-            with page_of(browser, site, viewport=WIDE, color_scheme="light") as page:
+            with page_of(browser, site.url, viewport=WIDE, color_scheme="light") as page:
                 page.goto("/dashboard")
                 _take(page, "dashboard")
                 page.goto("/trust")
                 _take(page, "trust")
-            with page_of(browser, site, viewport=WIDE, color_scheme="dark") as page:
+            with page_of(browser, site.url, viewport=WIDE, color_scheme="dark") as page:
                 page.goto("/shop")
                 page.locator("#for-you a").first.click()
                 page.locator("#similar a").first.click()
                 page.wait_for_load_state("networkidle")
                 _take(page, "shop")
-            with page_of(browser, site, viewport=PHONE, color_scheme="dark") as page:
+            with page_of(browser, site.url, viewport=PHONE, color_scheme="dark") as page:
                 page.goto("/dashboard")
                 _take(page, "phone")
     print(f"in {FOLDER}", file=sys.stderr)  # noqa: T201

@@ -40,12 +40,23 @@ class Site:
     log: Path
 
     def get(self, path: str, **told: object) -> requests.Response:
-        """Asks for a page; does not go on where it is sent."""
-        return requests.get(self.url + path, timeout=30, allow_redirects=False, **told)  # type: ignore[arg-type]
+        """Asks for a page as a browser does; does not go on where it is sent."""
+        return patiently(self.url + path, allow_redirects=False, **told)
 
     def post(self, path: str, **told: object) -> requests.Response:
         """Sends a form; does not go on where it is sent."""
         return requests.post(self.url + path, timeout=30, allow_redirects=False, **told)  # type: ignore[arg-type]
+
+
+def patiently(url: str, **told: object) -> requests.Response:
+    """Asks for a page, again while it is worked out."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        got = requests.get(url, timeout=30, **told)  # type: ignore[arg-type]
+        is_late = got.status_code == 202 or "Retry-After" in got.headers
+        if not is_late or time.monotonic() > deadline:
+            return got
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -114,9 +125,9 @@ def _is_ours(said: ConsoleMessage) -> bool:
 
 
 @contextmanager
-def page_of(browser: Browser, site: Site, **options: object) -> Iterator[Page]:
-    """A page of a fresh visitor; what its console complains of fails the test."""
-    context: BrowserContext = browser.new_context(base_url=site.url, **options)  # type: ignore[arg-type]
+def page_of(browser: Browser, url: str, **options: object) -> Iterator[Page]:
+    """A page of a fresh visitor to a site; what its console complains of fails the test."""
+    context: BrowserContext = browser.new_context(base_url=url, **options)  # type: ignore[arg-type]
     complaints: list[str] = []
     page = context.new_page()
     page.on("console", lambda said: complaints.append(said.text) if _is_ours(said) else None)

@@ -27,7 +27,7 @@ def themed(
     request: pytest.FixtureRequest, browser: Browser, site: Site
 ) -> Iterator[tuple[str, Page]]:
     options = {"color_scheme": request.param, "viewport": WIDE, "reduced_motion": "reduce"}
-    with page_of(browser, site, **options) as page:
+    with page_of(browser, site.url, **options) as page:
         page.context.add_cookies(
             [{"name": "visit", "value": CART_OF_ONE, "domain": "127.0.0.1", "path": "/shop"}]
         )
