@@ -5,9 +5,16 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from retail_platform_tests.servers import postgres_home
 from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import CHROMIUM, NO_CHROMIUM, Site, chromium, page_of, running
+from retail_platform_tests.web.site import (
+    CHROMIUM,
+    NO_CHROMIUM,
+    Site,
+    chromium,
+    page_of,
+    running,
+    sample_shop,
+)
 
 # How long a page takes is the machine's affair, on which other tests run.
 expect.set_options(timeout=20_000)
@@ -15,11 +22,8 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture(scope="package")
 def built() -> Iterator[Shop]:
-    """The sample shop with its lake and vectors."""
-    with postgres_home() as home:
-        shop = Shop(home)
-        shop.done("sample")
-        shop.done("build")
+    """The sample shop with its lake and vectors; whoever sells in it has one of his own."""
+    with sample_shop() as shop:
         yield shop
 
 

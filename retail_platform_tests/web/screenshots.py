@@ -6,9 +6,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Page
 
-from retail_platform_tests.servers import postgres_home
-from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import chromium, page_of, running
+from retail_platform_tests.web.site import chromium, page_of, running, sample_shop
 
 FOLDER = Path(__file__).parent / "screenshots"
 
@@ -18,10 +16,7 @@ WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 860}
 def main() -> None:
     """Builds the sample shop, opens its site, and looks at it."""
     FOLDER.mkdir(exist_ok=True)
-    with TemporaryDirectory() as logs, postgres_home() as home:
-        shop = Shop(home)
-        shop.done("sample")
-        shop.done("build")
+    with TemporaryDirectory() as logs, sample_shop() as shop:
         shop.done("events", "--count", "400", "--seed", "1", "--rate", "0")
         shop.done("build", "events")
         with running(shop, Path(logs)) as site, chromium() as browser:

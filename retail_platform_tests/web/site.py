@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from retail_platform_tests.servers import postgres_home
 from retail_platform_tests.shop import RETAIL, Shop
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -57,6 +58,16 @@ def patiently(url: str, **told: object) -> requests.Response:
         if not is_late or time.monotonic() > deadline:
             return got
         time.sleep(0.2)
+
+
+@contextmanager
+def sample_shop() -> Iterator[Shop]:
+    """A sample shop with its lake and vectors."""
+    with postgres_home() as home:
+        shop = Shop(home)
+        shop.done("sample")
+        shop.done("build")
+        yield shop
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from retail_platform.embedded.postgres import data_directory
 from retail_platform.web.guard import MOST_BYTES, is_of_this_site, may_see
 from retail_platform_tests.servers import postgres_home
 from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import Site, running
+from retail_platform_tests.web.site import Site, running, sample_shop
 
 PRODUCT = "/shop/products/S18_0019"
 
@@ -185,12 +185,9 @@ def test_what_is_no_http_harms_nobody(site: Site) -> None:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def own() -> Iterator[Shop]:
     """A shop that may be harmed."""
-    with postgres_home() as home:
-        shop = Shop(home)
-        shop.done("sample")
-        shop.done("build")
+    with sample_shop() as shop:
         yield shop
 
 

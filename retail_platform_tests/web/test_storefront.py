@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,21 @@ import requests
 from playwright.sync_api import Page, expect
 
 from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import Site
+from retail_platform_tests.web.site import Site, running, sample_shop
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Shop]:
+    """A shop of its own: what is bought today is what other pages would show."""
+    with sample_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def site(built: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Its site."""
+    with running(built, tmp_path_factory.mktemp("storefront")) as site:
+        yield site
 
 
 def names(page: Page, section: str) -> list[str]:
