@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
 from retail_platform.platform import Platform
-from retail_platform.serving.answers import Answers, Published
+from retail_platform.serving.answers import Answers, Look, Published
 from retail_platform.serving.query import QueryService
 from retail_platform.serving.snapshots import LakeSnapshots
 from retail_platform.settings import load_settings
@@ -39,6 +39,16 @@ class Slow:
         return self.sql.run(sql, as_of)
 
 
+class Patient(Published):
+    """Waits for the catalog, which is not what is late here."""
+
+    def look(self, seconds: float) -> Look:
+        return super().look(60)
+
+    def snapshots(self, tables: Iterable[str], look: Look, seconds: float) -> Mapping[str, int]:
+        return super().snapshots(tables, look, 60)
+
+
 @dataclass(frozen=True)
 class LateSite:
     """A site that waits a fifth of a second for its figures, which take as long as a test likes."""
@@ -53,7 +63,7 @@ def late(built: Shop) -> Iterator[LateSite]:
     platform = Platform(load_settings(built.home))
     figures = Slow(platform.sql)
     snapshots = LakeSnapshots(platform.lake)
-    published = Published(snapshots.tables, partial(snapshots.snapshot, as_of=None))
+    published = Patient(snapshots.tables, partial(snapshots.snapshot, as_of=None))
     with open_site(platform) as site, socket.create_server(("127.0.0.1", 0)) as listening:
         slow = replace(site, answers=Answers(figures, published, seconds=0.2))
         server = uvicorn.Server(uvicorn.Config(create_app(slow), log_config=None))
