@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
@@ -68,9 +68,11 @@ def create_app(site: Site, hosts: Sequence[str] = ("*",)) -> ASGIApp:
 
     @app.exception_handler(Overdue)
     def later(request: Request, error: Overdue) -> Response:
-        # What the page asked for is worked out meanwhile, so the page looks again by itself.
         if request.method != "GET":
             return cannot(request, error)
+        if request.url.path.endswith(".csv"):
+            return PlainTextResponse(f"{error}\n", 503, {"Retry-After": "1"})
+        # What the page asked for is worked out meanwhile, so the page looks again by itself.
         return pages.page(request, "later.html", 202)
 
     @app.exception_handler(RequestValidationError)

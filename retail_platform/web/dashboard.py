@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from retail_platform.serving.answers import Overdue
 from retail_platform.serving.render import Format, write_rows
 from retail_platform.web.figures import CHARTS, KEY_FIGURES, choices, dashboard, statement
 from retail_platform.web.filters import BadFilter, Filters
@@ -75,11 +74,8 @@ def routes(site: Site, pages: Pages, figures: CapacityLimiter) -> APIRouter:
             filters = Filters.read(request.query_params, found.default)
         except BadFilter as error:
             return PlainTextResponse(f"{error}\n", 400)
-        try:
-            rows = site.answers.of(statement(site.queries[name], filters)).rows
-        except Overdue as error:
-            return PlainTextResponse(f"{error}\n", 503, {"Retry-After": "1"})
         text = io.StringIO()
+        rows = site.answers.of(statement(site.queries[name], filters)).rows
         write_rows(without_formulas(rows), Format.CSV, text)
         file = f"{name}_{filters.date_from}_{filters.date_to}.csv"
         told = {"Content-Disposition": f'attachment; filename="{file}"'}
