@@ -132,6 +132,18 @@ def test_filters_change_the_figures_and_the_url(page: Page, built: Shop) -> None
     assert amount(key_figure(page, "Sales")) != february["sales"]
 
 
+def test_back_shows_the_whole_page_where_htmx_is_there_before_our_script(page: Page) -> None:
+    """It would fetch a middle without its frame, and put that in the place of all."""
+    page.route("**/site.js*", lambda route: route.abort())
+    page.goto("/dashboard?from=2003-01-01&to=2005-12-31")
+    asked(page).get_by_label("Country").select_option("France")
+    page.wait_for_url("**country=France**")
+    page.go_back()
+    page.wait_for_url(lambda url: "country=France" not in url)
+    expect(asked(page).get_by_label("Country")).to_have_value("")
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+
 def test_a_place_on_a_chart_leads_to_its_own_figures(page: Page) -> None:
     page.goto("/dashboard?from=2003-01-01&to=2005-12-31")
     first = rows(page, "sales_by_country")[0]
