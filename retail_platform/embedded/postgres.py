@@ -43,9 +43,7 @@ _PATIENCE_SECONDS = 120.0  # crash recovery replays up to max_wal_size before th
 _LOG_LIMIT_BYTES = 1_000_000
 _LOG_TAIL_LINES = 12
 _PORT_ATTEMPTS = 3
-_SSL_REQUEST = struct.pack(
-    "!ii", 8, 80877103
-)  # which any PostgreSQL answers, by a byte, to anybody
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL answers it by a byte, to anybody
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

@@ -109,7 +109,7 @@ class Published:
                 self._looked = now
                 self._looking = _in_thread(lambda: Look(self._tables(), {}))
             looking = self._looking
-        self.last = _from_catalog(looking, seconds)
+        self.last = _waited(looking, seconds, LakeError, "the catalog")
         return self.last
 
     def snapshots(self, tables: Iterable[str], look: Look, seconds: float) -> Mapping[str, int]:
@@ -129,7 +129,7 @@ class Published:
             look.snapshots.update({table: self._snapshot(table) for table in missing})
 
         if missing:
-            _from_catalog(_in_thread(ask), seconds)
+            _waited(_in_thread(ask), seconds, LakeError, "the catalog")
         return look.snapshots
 
 
@@ -263,7 +263,8 @@ class Answers:
         if isinstance(asked, Answer):
             return asked
         try:
-            return _waited(asked, began + patience - time.monotonic())
+            seconds = began + patience - time.monotonic()
+            return _waited(asked, seconds, Overdue, "the answer")
         except RetailError as error:
             return self._remembered(sql, error)
 
@@ -289,18 +290,11 @@ def _in_thread(work: Callable[[], _T]) -> "Future[_T]":
     return future
 
 
-def _waited(future: "Future[_T]", seconds: float) -> _T:
+def _waited(future: "Future[_T]", seconds: float, error: type[LakeError], what: str) -> _T:
     try:
         return future.result(max(0.0, seconds))
     except TimedOut:
-        raise Overdue("the answer takes too long: ask again in a moment") from None
-
-
-def _from_catalog(future: "Future[_T]", seconds: float) -> _T:
-    try:
-        return _waited(future, seconds)
-    except Overdue:
-        raise LakeError("the catalog takes too long: ask again in a moment") from None
+        raise error(f"{what} takes too long: ask again in a moment") from None
 
 
 @lru_cache(maxsize=KEPT_ANSWERS)

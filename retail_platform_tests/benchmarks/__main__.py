@@ -109,14 +109,22 @@ def classic(report: Report) -> None:
             walls, said = [], ""
             for _ in range(_TRIES):
                 started = time.perf_counter()
-                said = shop.run("build", *layers).stderr
+                said = _cold(shop, "build", *layers)
                 walls.append(time.perf_counter() - started)
             report.row(what, f"{min(walls):.1f} s", "-", "-", target)
             report.console.print(said.strip())
         started = time.perf_counter()
-        shop.done("query", "SELECT count(*) FROM fact_orders")
+        _cold(shop, "query", "SELECT count(*) FROM fact_orders")
         seconds = time.perf_counter() - started
         report.row("retail query", f"{seconds:.2f} s", "-", "-", "<= 2.5 s")
+
+
+def _cold(shop: Shop, *arguments: str) -> str:
+    """Runs `retail` as who types it does, which `Shop.run` does not: its imports count. Gives its stderr."""
+    process = shop.start(*arguments)
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    return told
 
 
 def large(report: Report, sections: set[str], scale: float, label: str) -> Measured:

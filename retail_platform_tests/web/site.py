@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    sync_playwright,
+)
 
 from retail_platform_tests.servers import postgres_home
 from retail_platform_tests.shop import RETAIL, Shop
@@ -133,6 +140,15 @@ def _is_ours(said: ConsoleMessage) -> bool:
     """Whether it complains of a page; that one was refused is what some tests are about."""
     of_network = ("Failed to load resource", "Response Status Error Code", "htmx:")
     return said.type in ("error", "warning") and not said.text.startswith(of_network)
+
+
+def is_drawn(canvas: Locator) -> bool:
+    """Whether there is anything on it."""
+    return bool(
+        canvas.evaluate(
+            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
+        )
+    )
 
 
 @contextmanager

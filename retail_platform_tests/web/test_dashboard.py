@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from retail_platform.web.dashboard import without_formulas
 from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import Site
+from retail_platform_tests.web.site import Site, is_drawn
 
 SALES = "SELECT CAST(sum(order_amount) AS decimal(20,2)) AS sales FROM fact_orders f WHERE is_sale"
 
@@ -81,10 +81,7 @@ def test_every_chart_is_drawn_and_has_its_table(page: Page, site: Site) -> None:
         box = chart.locator("canvas").bounding_box()
         assert box is not None
         assert box["width"] > 200
-        drawn = chart.locator("canvas").evaluate(
-            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
-        )
-        assert drawn
+        assert is_drawn(chart.locator("canvas"))
         name = chart.get_attribute("id")
         link = chart.get_by_role("link", name="CSV").get_attribute("href") or ""
         whole = list(csv.reader(io.StringIO(site.get(link).text)))

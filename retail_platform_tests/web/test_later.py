@@ -22,7 +22,7 @@ from retail_platform.settings import load_settings
 from retail_platform.web.app import create_app
 from retail_platform.web.site import open_site
 from retail_platform_tests.shop import Shop
-from retail_platform_tests.web.site import page_of, patiently
+from retail_platform_tests.web.site import is_drawn, page_of, patiently
 
 DAYS = "from=2004-01-01&to=2004-12-31"
 
@@ -94,9 +94,7 @@ def test_the_first_view_says_that_it_takes_long_and_comes_by_itself(
     late.figures.may_answer.set()
     expect(late_page.get_by_role("heading", level=1)).to_have_text("Sales")
     expect(late_page.get_by_role("form", name="Filters")).to_be_visible()
-    canvas = late_page.locator("figure.chart canvas").first
-    drawn = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
-    assert canvas.evaluate(drawn)
+    assert is_drawn(late_page.locator("figure.chart canvas").first)
 
 
 def test_a_filter_that_takes_long_shows_what_it_asks_for(late: LateSite, late_page: Page) -> None:
